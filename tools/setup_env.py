@@ -30,6 +30,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -132,7 +133,7 @@ def satisfies(version: str, version_range: str) -> bool:
         '<': lambda a, b: a < b,
     }
     for part in filter(None, version_range.split(',')):
-        match = re.fullmatch(r'(>=|<=|==|!=|>|<)(.+)', part)
+        match = re.fullmatch(r'(>=|<=|==|!=|>|<)([\w.]+)', part)
         if match is None:
             raise ValueError(f'{part!r} in {version_range!r} is not a comparison with a version')
         if not compare[match.group(1)](release(version), release(match.group(2))):
@@ -151,6 +152,31 @@ def base_python() -> str:
     """
     base = getattr(sys, '_base_executable', None)
     return base if base and os.path.exists(base) else sys.executable
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this number exists."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def end_group(group: int, ended: Callable[[], bool]) -> None:
+    """Ends a process group: kindly first, so that ninja can end its compilers."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, number)
+        until = time.monotonic() + 5
+        while not ended():
+            if time.monotonic() > until:
+                break
+            time.sleep(0.05)
+        else:
+            return
 
 
 def check_python(version: Sequence[int]) -> Problem | None:
@@ -253,6 +279,8 @@ def broken_distributions(site_packages: Path) -> list[Path]:
         try:
             with (info / 'RECORD').open(newline='', encoding='utf-8') as file:
                 rows = [row for row in csv.reader(file) if len(row) == 3 and row[2]]
+            # Python rewrites .pyc files, and some wheels list wrong sizes for their own metadata.
+            rows = [row for row in rows if not re.search(r'\.pyc$|\.dist-info/', row[0])]
             whole = all((site_packages / row[0]).stat().st_size == int(row[2]) for row in rows)
         except (OSError, ValueError):
             whole = False
@@ -411,19 +439,39 @@ class Setup:
     def _locked(self) -> Iterator[None]:
         """Keeps two set-ups apart: `make demo` and `make test` may start in two terminals.
 
-        The commands inherit the lock. So a set-up that was killed keeps the next one waiting until
-        its last command has ended, too, instead of working against it.
+        The commands inherit the lock, so what is left of a set-up that was killed still holds it.
+        Such a command is ended: it would go on compiling for minutes, and work against this run.
         """
         self._lock_fd = os.open(self.root / '.venv.lock', os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
                 fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print('waiting for another set-up, or the rest of a killed one, to end', flush=True)
+                if not self._end_orphan():
+                    print('waiting for the other set-up that is running', flush=True)
                 fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+            self._note_command(0)
             yield
         finally:
             os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def _note_command(self, group: int) -> None:
+        """Writes into the lock who holds it: this process, and the command that it runs now."""
+        if self._lock_fd >= 0:
+            os.pwrite(self._lock_fd, f'{os.getpid():>10} {group:>10}\n'.encode(), 0)
+
+    def _end_orphan(self) -> bool:
+        """Ends the command of a set-up that was killed; False if that set-up is alive."""
+        try:
+            setup, group = map(int, os.pread(self._lock_fd, 100, 0).split())
+            if setup <= 0 or group <= 0 or is_alive(setup):
+                return False
+            print('ending what a killed set-up left running', flush=True)
+            end_group(group, lambda: not is_alive(group))
+        except (ValueError, OSError):
+            return False
+        return True
 
     def command(
         self, what: str, arguments: Sequence[object], hint: str = '', check: bool = True, **env: str
@@ -451,14 +499,14 @@ class Setup:
             cwd=self.root,
             env={**self._environ(), **env},
             stdin=subprocess.DEVNULL,
-            # A pipe and not the log itself: when this process is killed, the next line the command
-            # prints ends it, so that nothing goes on compiling behind the user's back.
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding='utf-8',
             errors='replace',
             pass_fds=(self._lock_fd,) if self._lock_fd >= 0 else (),
+            start_new_session=True,  # so that compilers can be ended together with pip
         )
+        self._note_command(process.pid)
         lines: collections.deque[str] = collections.deque(maxlen=1000)
         compiled = ''
 
@@ -481,9 +529,10 @@ class Setup:
                 except subprocess.TimeoutExpired:
                     print(f'      {time.monotonic() - started:.0f} s{compiled}', flush=True)
         except BaseException:
-            process.terminate()
-            process.wait()
+            end_group(process.pid, lambda: process.poll() is not None)
             raise
+        finally:
+            self._note_command(0)
         reader.join(5)  # not for ever: a stray grandchild may hold the pipe open
         self._log.flush()
         if check and process.returncode:
@@ -663,31 +712,33 @@ class Setup:
     def _build_wheel(self, cache: Path, requirement: str) -> Path:
         name = split_requirement(requirement)[0]
         print(f'      compiling {requirement} (mmcv: about 15 minutes on one core)', flush=True)
-        cache.mkdir(parents=True, exist_ok=True)
         memory_gb = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9
         allowed = getattr(os, 'sched_getaffinity', None)  # Linux: also what a container allows
         cores = len(allowed(0)) if allowed else os.cpu_count() or 1
         jobs = os.environ.get('MAX_JOBS') or default_jobs(cores, memory_gb)
-        with tempfile.TemporaryDirectory(prefix='.building-', dir=cache) as folder:
-            self.pip(
-                'mmcv',
-                *('wheel', '-v', '--no-cache-dir', '--no-build-isolation', '--no-deps'),
-                *('--no-binary', name, '--wheel-dir', folder, requirement),
-                MMCV_WITH_OPS='1',
-                # Nothing here needs mmcv's CUDA kernels; without them no CUDA toolkit is needed.
-                FORCE_CUDA='0',
-                CUDA_VISIBLE_DEVICES='',
-                MAX_JOBS=str(jobs),
-            )
-            built = next(Path(folder).glob('*.whl'))
-            # Built where torch cannot be imported, mmcv comes out without its compiled part and
-            # without a word about it.
-            with zipfile.ZipFile(built) as archive:
-                if not any(member.endswith('.so') for member in archive.namelist()):
-                    raise SetupError(
-                        'mmcv', f'{built.name} holds no compiled part', self._start_over()
-                    )
-            return built.rename(cache / built.name)
+        folder = self.state / 'tmp' / 'wheels'
+        shutil.rmtree(folder, ignore_errors=True)
+        self.pip(
+            'mmcv',
+            *('wheel', '-v', '--no-cache-dir', '--no-build-isolation', '--no-deps'),
+            *('--no-binary', name, '--wheel-dir', folder, requirement),
+            MMCV_WITH_OPS='1',
+            # Nothing here needs mmcv's CUDA kernels; without them no CUDA toolkit is needed.
+            FORCE_CUDA='0',
+            CUDA_VISIBLE_DEVICES='',
+            MAX_JOBS=str(jobs),
+        )
+        built = next(folder.glob('*.whl'))
+        # Built where torch cannot be imported, mmcv comes out without its compiled part and
+        # without a word about it.
+        with zipfile.ZipFile(built) as archive:
+            if not any(member.endswith('.so') for member in archive.namelist()):
+                why = f'{built.name} holds no compiled part'
+                raise SetupError('mmcv', why, self._start_over())
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = cache / f'.{built.name}.{os.getpid()}'
+        shutil.copyfile(built, partial)
+        return partial.rename(cache / built.name)  # so that a wheel in the cache is a whole one
 
     def _wheel_works(self, name: str, wheel: Path) -> bool:
         """Installs a wheel and says whether its compiled part loads."""
@@ -846,6 +897,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.inspect:
         print('\n' + REPORT + json.dumps(inspect_environment()))
         return 0
+    # Ends the running command too, as an interrupt from the keyboard does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         existing = os.environ.get('MMKINESIS_PYTHON')
         if existing:
