@@ -41,4 +41,4 @@ clean:
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
 
 clean-env: clean
-	rm -rf .venv mmkinesis.egg-info
+	rm -rf .venv .venv.old .venv.lock mmkinesis.egg-info

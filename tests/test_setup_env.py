@@ -466,6 +466,14 @@ def test_faults_name_the_range_wanted():
     assert 'import mmcv._ext fails' in faults
 
 
+def test_only_the_cause_is_named():
+    failures = {'projects': 'ModuleNotFoundError: x', 'mmaction.models': 'ModuleNotFoundError: drn'}
+    faults = setup_env.find_faults(report(failures=failures, projects=None), ROOT)
+    assert faults == ['import projects fails: ModuleNotFoundError: x']
+    del failures['projects']
+    assert 'mmaction.models' in setup_env.find_faults(report(failures=failures), ROOT)[0]
+
+
 def test_another_checkout_is_noticed():
     faults = setup_env.find_faults(report(projects='/elsewhere/projects/__init__.py'), ROOT)
     assert len(faults) == 1
@@ -488,7 +496,7 @@ def test_named_bare_environment_is_only_checked(tmp_path, monkeypatch, capsys):
     assert setup_env.main([]) == 1
     error = capsys.readouterr().err
     assert 'torch is missing: torch>=2.6 is wanted' in error
-    assert f'{python} -m pip install --no-deps -e {ROOT}' in error
+    assert f'{python} -m pip install --no-deps --no-build-isolation -e {ROOT}' in error
     assert sorted(tmp_path.rglob('*')) == before
 
 

@@ -533,7 +533,7 @@ class Setup:
             raise
         finally:
             self._note_command(0)
-        reader.join(5)  # not for ever: a stray grandchild may hold the pipe open
+            reader.join(5)  # not for ever: a stray grandchild may hold the pipe open
         self._log.flush()
         if check and process.returncode:
             output = list(lines)
@@ -645,8 +645,14 @@ class Setup:
                 stamp.unlink()
 
     def _make_environment(self) -> None:
+        # Moved first: killed in the middle of removing, .venv would be left without what says that
+        # it is ours.
+        old = self.root / '.venv.old'
+        if old.exists():
+            shutil.rmtree(old)
         if self.venv.exists():
-            shutil.rmtree(self.venv)  # check_machine has made sure that it is ours
+            self.venv.rename(old)  # check_machine has made sure that it is ours
+            shutil.rmtree(old)
         self.state.mkdir(parents=True)
         self.running.touch()
         self.command('environment', [base_python(), '-m', 'venv', self.venv])
@@ -711,7 +717,8 @@ class Setup:
 
     def _build_wheel(self, cache: Path, requirement: str) -> Path:
         name = split_requirement(requirement)[0]
-        print(f'      compiling {requirement} (mmcv: about 15 minutes on one core)', flush=True)
+        duration = ' (about 15 minutes of one core)' if name == 'mmcv' else ''
+        print(f'      compiling {requirement}{duration}', flush=True)
         memory_gb = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9
         allowed = getattr(os, 'sched_getaffinity', None)  # Linux: also what a container allows
         cores = len(allowed(0)) if allowed else os.cpu_count() or 1
@@ -833,6 +840,8 @@ def find_faults(report: dict, root: Path) -> list[str]:
         elif not satisfies(version, version_range):
             faults.append(f'{name} {version} is there: {requirement} is wanted')
     for module, error in report['failures'].items():
+        if module == 'mmaction.models' and 'projects' in report['failures']:
+            continue  # it is importing `projects` that repairs it
         faults.append(f'import {module} fails: {error}')
         if module == 'mmcv._ext':
             faults.append('  (mmcv was built without its compiled part, or against another torch)')
@@ -877,8 +886,10 @@ def check_existing(python: str, root: Path = ROOT) -> None:
     faults = find_faults(report, root)
     if faults:
         hint = 'install what is named'
-        if 'projects' in report['failures'] or report['projects'] is None:
-            hint += f'; this project itself: {found} -m pip install --no-deps -e {root}'
+        if 'projects' in report['failures']:
+            hint += (
+                f'; this project: {found} -m pip install --no-deps --no-build-isolation -e {root}'
+            )
         raise SetupError(what, '\n  '.join(faults), hint)
     missing = [n for n in ('pytest', 'hypothesis', 'ruff') if report['versions'].get(n) is None]
     if missing:
@@ -909,6 +920,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f'\nset-up failed at {error.what}:\n  {error.why}', file=sys.stderr)
         if error.hint:
             print(f'what to do:\n  {error.hint}', file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f'\nset-up failed: {error}', file=sys.stderr)
+        print(f'what to do:\n  {find_hint(str(error), "see above")}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print('\ninterrupted; run this again to go on from here', file=sys.stderr)
