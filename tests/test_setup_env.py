@@ -2,7 +2,6 @@
 
 import ast
 import fcntl
-import importlib.util
 import json
 import os
 import re
@@ -17,15 +16,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def load_setup_env():
-    spec = importlib.util.spec_from_file_location('setup_env', ROOT / 'tools' / 'setup_env.py')
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['setup_env'] = module
-    spec.loader.exec_module(module)
-    return module
+sys.path.insert(0, str(ROOT / 'tools'))
+import setup_checks  # noqa: E402
+import setup_commands  # noqa: E402
+import setup_env  # noqa: E402
+import setup_inspect  # noqa: E402
 
-
-setup_env = load_setup_env()
+sys.path.remove(str(ROOT / 'tools'))  # it holds a test.py, which is also a name of the stdlib
 
 
 @pytest.fixture
@@ -65,7 +62,7 @@ class Recorder(setup_env.Setup):
         shutil.rmtree(self.venv, ignore_errors=True)
         (self.venv / 'bin').mkdir(parents=True)
         self.site_packages.mkdir(parents=True)
-        self.python.symlink_to(setup_env.base_python())
+        self.python.symlink_to(setup_checks.base_python())
         self.state.mkdir()
         self.running.touch()
         made = {
@@ -100,7 +97,8 @@ def test_second_run_starts_at_once(repository):
     Recorder(repository).go()
     script = repository / 'tools' / 'setup_env.py'
     script.parent.mkdir()
-    shutil.copy(ROOT / 'tools' / 'setup_env.py', script)
+    for file in (ROOT / 'tools').glob('setup_*.py'):
+        shutil.copy(file, script.parent)
     environ = {key: value for key, value in os.environ.items() if key != 'MMKINESIS_PYTHON'}
     started = time.monotonic()
     # The interpreter in .venv can do nothing but be there: no pip, no packages.
@@ -141,7 +139,7 @@ def test_environment_without_pip_is_made_again(repository, capsys):
     # This environment is bare, so its `python -m pip` truly fails.
     again = Recorder(repository)
     (again.venv / 'pyvenv.cfg').write_text(
-        f'home = {Path(setup_env.base_python()).parent}\ninclude-system-site-packages = false\n'
+        f'home = {Path(setup_checks.base_python()).parent}\ninclude-system-site-packages = false\n'
     )
     assert again.go() == ALL
     assert 'pip is broken' in capsys.readouterr().out
@@ -191,7 +189,7 @@ def test_broken_distributions(tmp_path):
     distribution(tmp_path, 'killed_while_installed', record=False)
     distribution(tmp_path, 'cut_short').write_text('x')
     distribution(tmp_path, 'file_lost').unlink()
-    names = [info.name for info in setup_env.broken_distributions(tmp_path)]
+    names = [info.name for info in setup_checks.broken_distributions(tmp_path)]
     assert names == [
         'cut_short-1.0.dist-info',
         'file_lost-1.0.dist-info',
@@ -218,7 +216,7 @@ def test_half_installed_package_is_installed_again(repository):
 def test_foreign_environment_is_left_alone(repository):
     foreign = repository / '.venv' / 'lib' / 'precious'
     foreign.mkdir(parents=True)
-    with pytest.raises(setup_env.SetupError) as caught:
+    with pytest.raises(setup_checks.SetupError) as caught:
         setup_env.Setup(repository).run()
     assert 'was not made by this set-up' in caught.value.why
     assert 'MMKINESIS_PYTHON=' in caught.value.hint
@@ -226,15 +224,15 @@ def test_foreign_environment_is_left_alone(repository):
 
 
 def test_everything_missing_is_named_at_once(repository, monkeypatch, tmp_path):
-    real = setup_env.importlib.util.find_spec
+    real = setup_checks.importlib.util.find_spec
     monkeypatch.setattr(
-        setup_env.importlib.util, 'find_spec', lambda n: None if n == 'ensurepip' else real(n)
+        setup_checks.importlib.util, 'find_spec', lambda n: None if n == 'ensurepip' else real(n)
     )
     monkeypatch.setattr(setup_env, 'DISK_GB', {'torch': 1e9})
     monkeypatch.setenv('PATH', str(tmp_path))
     monkeypatch.delenv('CC', raising=False)
     monkeypatch.delenv('CXX', raising=False)
-    with pytest.raises(setup_env.SetupError) as caught:
+    with pytest.raises(setup_checks.SetupError) as caught:
         setup_env.Setup(repository).run()
     version = f'python{sys.version_info[0]}.{sys.version_info[1]}'
     assert caught.value.what == 'checks'
@@ -248,22 +246,22 @@ def test_check_compiler(monkeypatch, tmp_path):
     monkeypatch.delenv('CC', raising=False)
     monkeypatch.delenv('CXX', raising=False)
     monkeypatch.setenv('PATH', str(tmp_path))
-    assert setup_env.check_compiler('cc').apt == ('g++',)
+    assert setup_checks.check_compiler('cc').apt == ('g++',)
     for name in ('c++', 'cc'):
         program = tmp_path / name
         program.write_text('#!/bin/sh\n')
         program.chmod(0o755)
-    assert setup_env.check_compiler('cc') is None
+    assert setup_checks.check_compiler('cc') is None
     monkeypatch.setenv('CXX', 'clang++ -v')
-    assert 'clang++' in setup_env.check_compiler('cc').why
+    assert 'clang++' in setup_checks.check_compiler('cc').why
 
 
 def test_check_headers(tmp_path):
-    problem = setup_env.check_headers(tmp_path, (3, 12))
+    problem = setup_checks.check_headers(tmp_path, (3, 12))
     assert str(tmp_path / 'Python.h') in problem.why
     assert problem.apt == ('python3.12-dev',)
     (tmp_path / 'Python.h').touch()
-    assert setup_env.check_headers(tmp_path, (3, 12)) is None
+    assert setup_checks.check_headers(tmp_path, (3, 12)) is None
 
 
 @pytest.mark.parametrize(
@@ -271,7 +269,7 @@ def test_check_headers(tmp_path):
     [((3, 9), False), ((3, 10), True), ((3, 11, 7), True), ((3, 13), True), ((3, 14), False)],
 )
 def test_check_python(version, good):
-    problem = setup_env.check_python(version)
+    problem = setup_checks.check_python(version)
     assert (problem is None) is good
     if problem:
         assert f'Python 3.{version[1]},' in problem.why
@@ -279,8 +277,8 @@ def test_check_python(version, good):
 
 def test_python_too_old_is_told_so():
     """The script itself must run, at least to its message, on the Pythons that it turns away."""
-    source = (ROOT / 'tools' / 'setup_env.py').read_text('utf-8')
-    ast.parse(source, feature_version=(3, 8))
+    for script in (ROOT / 'tools').glob('setup_*.py'):
+        ast.parse(script.read_text('utf-8'), feature_version=(3, 8))
 
 
 @pytest.mark.parametrize(
@@ -294,7 +292,7 @@ def test_python_too_old_is_told_so():
     ],
 )
 def test_release(version, numbers):
-    assert setup_env.release(version) == numbers
+    assert setup_checks.release(version) == numbers
 
 
 @pytest.mark.parametrize(
@@ -312,18 +310,18 @@ def test_release(version, numbers):
     ],
 )
 def test_satisfies(version, version_range, good):
-    assert setup_env.satisfies(version, version_range) is good
+    assert setup_checks.satisfies(version, version_range) is good
 
 
 @pytest.mark.parametrize('bad', ['~=1.0', '>=1.0;<2', 'mmcv'])
 def test_satisfies_refuses_what_it_does_not_understand(bad):
     with pytest.raises(ValueError, match='is not a'):
-        setup_env.satisfies('1.0', bad)
+        setup_checks.satisfies('1.0', bad)
 
 
 @pytest.mark.parametrize(('cores', 'memory_gb', 'jobs'), [(2, 24, 2), (16, 8, 3), (4, 1, 1)])
 def test_default_jobs(cores, memory_gb, jobs):
-    assert setup_env.default_jobs(cores, memory_gb) == jobs
+    assert setup_checks.default_jobs(cores, memory_gb) == jobs
 
 
 @pytest.mark.parametrize(
@@ -336,14 +334,14 @@ def test_default_jobs(cores, memory_gb, jobs):
     ],
 )
 def test_find_hint(output, word):
-    assert word in setup_env.find_hint(output, 'the default')
+    assert word in setup_checks.find_hint(output, 'the default')
 
 
 def test_failed_command_shows_its_last_lines(repository, tmp_path):
     setup = setup_env.Setup(repository)
     script = 'print("\\n".join(map(str, range(100)))); raise SystemExit("ReadTimeout")'
     with (tmp_path / 'log').open('w+') as setup._log:
-        with pytest.raises(setup_env.SetupError) as caught:
+        with pytest.raises(setup_checks.SetupError) as caught:
             setup.command('torch', [sys.executable, '-c', script])
         setup._log.seek(0)
         log = setup._log.read()
@@ -354,7 +352,7 @@ def test_failed_command_shows_its_last_lines(repository, tmp_path):
 
 
 def test_long_command_says_that_it_is_alive(repository, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(setup_env, 'TICK_S', 0.2)
+    monkeypatch.setattr(setup_commands, 'TICK_S', 0.2)
     setup = setup_env.Setup(repository)
     script = 'import time; print("[7/77] c++ file.cpp", flush=True); time.sleep(0.7)'
     with (tmp_path / 'log').open('w') as setup._log:
@@ -431,14 +429,14 @@ def test_kept_wheel_that_does_not_load_is_compiled_again(repository, tmp_path, m
 def report(**changes):
     """The report on an environment without fault."""
     names = [
-        setup_env.split_requirement(requirement)[0]
+        setup_checks.split_requirement(requirement)[0]
         for name in ('install', 'mim')
-        for requirement in setup_env.read_requirements(ROOT / 'requirements' / f'{name}.txt')
+        for requirement in setup_checks.read_requirements(ROOT / 'requirements' / f'{name}.txt')
     ]
     pins = dict(
         line.split('==')
         for name in ('runtime', 'torch', 'hosts', 'source')
-        for line in setup_env.read_requirements(ROOT / 'requirements' / f'{name}.txt')
+        for line in setup_checks.read_requirements(ROOT / 'requirements' / f'{name}.txt')
     )
     good = {
         'python': [3, 11, 7],
@@ -451,14 +449,16 @@ def report(**changes):
 
 
 def test_pins_lie_within_the_ranges():
-    assert setup_env.find_faults(report(), ROOT) == []
+    assert setup_inspect.find_faults(report(), ROOT) == []
 
 
 def test_faults_name_the_range_wanted():
     versions = {**report()['versions'], 'mmcv': '2.2.0', 'mmdet': None}
     failures = {'mmcv._ext': "ModuleNotFoundError: No module named 'mmcv._ext'"}
     faults = '\n'.join(
-        setup_env.find_faults(report(versions=versions, failures=failures, python=[3, 9, 1]), ROOT)
+        setup_inspect.find_faults(
+            report(versions=versions, failures=failures, python=[3, 9, 1]), ROOT
+        )
     )
     assert 'Python 3.9.1: 3.10 or later is wanted' in faults
     assert 'mmcv 2.2.0 is there: mmcv>=2.0.0,<2.2.0 is wanted' in faults
@@ -468,14 +468,14 @@ def test_faults_name_the_range_wanted():
 
 def test_only_the_cause_is_named():
     failures = {'projects': 'ModuleNotFoundError: x', 'mmaction.models': 'ModuleNotFoundError: drn'}
-    faults = setup_env.find_faults(report(failures=failures, projects=None), ROOT)
+    faults = setup_inspect.find_faults(report(failures=failures, projects=None), ROOT)
     assert faults == ['import projects fails: ModuleNotFoundError: x']
     del failures['projects']
-    assert 'mmaction.models' in setup_env.find_faults(report(failures=failures), ROOT)[0]
+    assert 'mmaction.models' in setup_inspect.find_faults(report(failures=failures), ROOT)[0]
 
 
 def test_another_checkout_is_noticed():
-    faults = setup_env.find_faults(report(projects='/elsewhere/projects/__init__.py'), ROOT)
+    faults = setup_inspect.find_faults(report(projects='/elsewhere/projects/__init__.py'), ROOT)
     assert len(faults) == 1
     assert '/elsewhere' in faults[0]
 
@@ -489,7 +489,7 @@ def test_named_python_must_exist(monkeypatch, capsys):
 def test_named_bare_environment_is_only_checked(tmp_path, monkeypatch, capsys):
     """A Python without packages: all that is missing is named, and nothing is installed."""
     python = tmp_path / 'bare' / 'bin' / 'python'
-    base = setup_env.base_python()
+    base = setup_checks.base_python()
     subprocess.run([base, '-m', 'venv', '--without-pip', tmp_path / 'bare'], check=True)
     before = sorted(tmp_path.rglob('*'))
     monkeypatch.setenv('MMKINESIS_PYTHON', str(python))
@@ -509,6 +509,6 @@ def test_one_version_of_ruff_everywhere():
 
 @pytest.mark.parametrize('name', ['build', 'runtime', 'torch', 'hosts', 'source', 'tests'])
 def test_every_requirement_is_pinned(name):
-    lines = setup_env.read_requirements(ROOT / 'requirements' / f'{name}.txt')
+    lines = setup_checks.read_requirements(ROOT / 'requirements' / f'{name}.txt')
     assert lines
     assert [line for line in lines if not re.fullmatch(r'[\w.-]+==[\w.]+', line)] == []

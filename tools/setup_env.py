@@ -19,67 +19,42 @@ Environment variables:
 from __future__ import annotations
 
 import argparse
-import collections
-import contextlib
-import csv
-import fcntl
 import hashlib
-import importlib
-import importlib.util
 import json
 import os
-import re
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
+from setup_checks import (
+    ROOT,
+    Problem,
+    SetupError,
+    base_python,
+    broken_distributions,
+    check_compiler,
+    check_disk,
+    check_headers,
+    check_python,
+    check_venv_module,
+    default_jobs,
+    find_hint,
+    read_requirements,
+    split_requirement,
+)
+from setup_commands import CommandRunner
+from setup_inspect import check_existing, describe_devices, find_faults, read_report
+
 # Goes into every stamp: raise it when an installing step changes in a way its inputs do not show.
 RECIPE = 1
-PYTHON_RANGE = ((3, 10), (3, 13))  # the pins have wheels for these
 DISK_GB = {'torch': 12.0, 'mmcv': 2.0}  # free space wanted while that step is still to come
-JOB_GB = 2.5  # memory that compiling the largest file of mmcv takes
-TICK_S = 30.0  # a long step says this often that it is alive
-TAIL_LINES = 30
-
-# Imported in this order: importing `projects` repairs what keeps mmaction.models from importing.
-MODULES = (
-    'numpy',
-    'cv2',
-    'torch',
-    'torchvision',
-    'mmcv._ext',
-    'projects',
-    'mmdet.models',
-    'mmpose.models',
-    'mmaction.models',
-)
 # What shows that a package compiled here fits the torch and numpy it will run with.
 SOURCE_PROBES = {'mmcv': 'import torch, mmcv._ext', 'xtcocotools': 'import xtcocotools._mask'}
-
-
-class SetupError(Exception):
-    """A step that failed: what failed, why, and what the user can do about it."""
-
-    def __init__(self, what: str, why: str, hint: str) -> None:
-        super().__init__(f'{what}: {why}')
-        self.what, self.why, self.hint = what, why, hint
-
-
-class Problem(NamedTuple):
-    """Something this machine lacks; `apt` names the Debian packages that bring it, if any."""
-
-    why: str
-    hint: str = ''
-    apt: tuple[str, ...] = ()
 
 
 class Step(NamedTuple):
@@ -90,210 +65,7 @@ class Step(NamedTuple):
     action: Callable[[], None]
 
 
-# --------------------------------------------------------------------------------------------------
-# Requirements and versions
-
-
-def read_requirements(path: Path) -> list[str]:
-    """The lines of a requirements file, without comments and empty lines."""
-    lines = (line.split('#', 1)[0].strip() for line in path.read_text('utf-8').splitlines())
-    return [line for line in lines if line]
-
-
-def release(version: str) -> tuple[int, ...]:
-    """The release numbers of a version: (2, 11) for '2.11.0+cu130', (2, 2) for '2.2.0rc1'.
-
-    Trailing zeros are dropped, so that 3.3 equals 3.3.0.
-    """
-    match = re.match(r'\d+(\.\d+)*', version)
-    if match is None:
-        raise ValueError(f'{version!r} is not a version')
-    numbers = [int(number) for number in match.group().split('.')]
-    while len(numbers) > 1 and numbers[-1] == 0:
-        numbers.pop()
-    return tuple(numbers)
-
-
-def split_requirement(requirement: str) -> tuple[str, str]:
-    """Name and version range of a requirement: ('mmcv', '>=2.0.0,<2.2.0')."""
-    match = re.fullmatch(r'([A-Za-z0-9._-]+)\s*((?:[<>=!].*)?)', requirement)
-    if match is None:
-        raise ValueError(f'{requirement!r} is not of the form name>=1.0,<2')
-    return match.group(1), match.group(2).replace(' ', '')
-
-
-def satisfies(version: str, version_range: str) -> bool:
-    """Whether a version lies in a range such as '>=2.0.0,<2.2.0' (release numbers only)."""
-    compare = {
-        '>=': lambda a, b: a >= b,
-        '<=': lambda a, b: a <= b,
-        '==': lambda a, b: a == b,
-        '!=': lambda a, b: a != b,
-        '>': lambda a, b: a > b,
-        '<': lambda a, b: a < b,
-    }
-    for part in filter(None, version_range.split(',')):
-        match = re.fullmatch(r'(>=|<=|==|!=|>|<)([\w.]+)', part)
-        if match is None:
-            raise ValueError(f'{part!r} in {version_range!r} is not a comparison with a version')
-        if not compare[match.group(1)](release(version), release(match.group(2))):
-            return False
-    return True
-
-
-# --------------------------------------------------------------------------------------------------
-# What the machine must bring
-
-
-def base_python() -> str:
-    """The Python that runs this; inside an environment, the one that environment was made with.
-
-    With `.venv` activated, python3 is a link in the very folder that may have to be made again.
-    """
-    base = getattr(sys, '_base_executable', None)
-    return base if base and os.path.exists(base) else sys.executable
-
-
-def is_alive(process: int) -> bool:
-    """Whether a process of this number exists."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def end_group(group: int, ended: Callable[[], bool]) -> None:
-    """Ends a process group: kindly first, so that ninja can end its compilers."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, number)
-        until = time.monotonic() + 5
-        while not ended():
-            if time.monotonic() > until:
-                break
-            time.sleep(0.05)
-        else:
-            return
-
-
-def check_python(version: Sequence[int]) -> Problem | None:
-    """Whether the pins have wheels for this Python."""
-    low, high = PYTHON_RANGE
-    if low <= tuple(version[:2]) <= high:
-        return None
-    return Problem(
-        f'this is Python {version[0]}.{version[1]}, but {low[0]}.{low[1]} to {high[0]}.{high[1]} '
-        'is needed',
-        f'name another Python: make setup PYTHON=python{high[0]}.{high[1]}',
-    )
-
-
-def check_venv_module(version: Sequence[int]) -> Problem | None:
-    """Whether Python can make environments; Debian ships that part as a package of its own."""
-    missing = [name for name in ('venv', 'ensurepip') if importlib.util.find_spec(name) is None]
-    if not missing:
-        return None
-    return Problem(
-        f"Python's {' and '.join(missing)} cannot be imported, so no environment can be made",
-        apt=(f'python{version[0]}.{version[1]}-venv',),
-    )
-
-
-def check_compiler(c_compiler: str = 'cc') -> Problem | None:
-    """Whether mmcv (C++) and xtcocotools (C) can be compiled.
-
-    Args:
-        c_compiler: The C compiler that Python itself was built with.
-    """
-    wanted = [os.environ.get('CXX') or 'c++', os.environ.get('CC') or c_compiler]
-    missing = [command for command in wanted if shutil.which(command.split()[0]) is None]
-    if not missing:
-        return None
-    return Problem(
-        f'no compiler {" or ".join(missing)} on PATH; mmcv has no binary package and is compiled',
-        apt=('g++',),
-    )
-
-
-def check_headers(include: Path, version: Sequence[int]) -> Problem | None:
-    """Whether the C headers of Python are there."""
-    if (include / 'Python.h').exists():
-        return None
-    return Problem(
-        f'{include / "Python.h"} is missing; mmcv needs it to compile',
-        apt=(f'python{version[0]}.{version[1]}-dev',),
-    )
-
-
-def check_disk(folder: Path, needed_gb: float) -> Problem | None:
-    """Whether the disk of a folder has room."""
-    free = shutil.disk_usage(folder).free / 1e9
-    if free >= needed_gb:
-        return None
-    return Problem(
-        f'{free:.1f} GB are free in {folder}, and {needed_gb:.0f} GB are needed',
-        'free some space, or put the repository on another disk',
-    )
-
-
-def default_jobs(cores: int, memory_gb: float) -> int:
-    """How many files to compile at once, so that neither cores nor memory run short."""
-    return max(1, min(cores, int(memory_gb / JOB_GB)))
-
-
-def find_hint(output: str, default: str) -> str:
-    """What to do about a failed command, guessed from what it printed."""
-    known = (
-        (r'No space left on device|Errno 28', 'the disk is full: free some space'),
-        (
-            r'Killed signal|fatal error: Killed|internal compiler error|out of memory',
-            'the compiler ran out of memory: try MAX_JOBS=1 make setup',
-        ),
-        (
-            r'NewConnectionError|ConnectTimeout|ReadTimeout|Name or service not known'
-            r'|Temporary failure in name resolution|Max retries exceeded|ProxyError'
-            r'|No matching distribution found|IncompleteRead|Connection (?:reset|broken)',
-            'the package index could not be reached or lacks this version: check the internet '
-            "connection, the proxy and pip's configuration (pip config list)",
-        ),
-        (r'CERTIFICATE_VERIFY_FAILED|SSLError', "check this machine's TLS certificates"),
-        (r'Permission denied|Errno 13', 'check who owns the repository and ~/.cache'),
-    )
-    for pattern, hint in known:
-        if re.search(pattern, output, re.IGNORECASE):
-            return f'{hint}; then run this again'
-    return default
-
-
-def broken_distributions(site_packages: Path) -> list[Path]:
-    """The .dist-info folders of packages of which some files are missing or cut short.
-
-    pip writes a package's RECORD last, so a package whose installation was killed has none; one
-    whose replacement was killed lacks files that its RECORD names.
-    """
-    broken = []
-    for info in sorted(site_packages.glob('*.dist-info')):
-        try:
-            with (info / 'RECORD').open(newline='', encoding='utf-8') as file:
-                rows = [row for row in csv.reader(file) if len(row) == 3 and row[2]]
-            # Python rewrites .pyc files, and some wheels list wrong sizes for their own metadata.
-            rows = [row for row in rows if not re.search(r'\.pyc$|\.dist-info/', row[0])]
-            whole = all((site_packages / row[0]).stat().st_size == int(row[2]) for row in rows)
-        except (OSError, ValueError):
-            whole = False
-        if not whole:
-            broken.append(info)
-    return broken
-
-
-# --------------------------------------------------------------------------------------------------
-# The set-up
-
-
-class Setup:
+class Setup(CommandRunner):
     """The environment in `<root>/.venv` and the steps that make it.
 
     Args:
@@ -301,14 +73,8 @@ class Setup:
     """
 
     def __init__(self, root: Path = ROOT) -> None:
-        self.root = root
-        self.venv = root / '.venv'
-        self.python = self.venv / 'bin' / 'python'
-        self.state = self.venv / '.mmkinesis'  # stamps; its presence says that the folder is ours
+        super().__init__(root)
         self.running = self.state / 'running'  # left behind by a run that did not finish
-        self.log_path = root / 'setup.log'
-        self._log = None
-        self._lock_fd = -1
         self.installing = [
             Step('build tools', self._inputs('build'), self._install_build),
             Step('runtime', self._inputs('runtime', 'tests'), self._install_runtime),
@@ -413,7 +179,7 @@ class Setup:
             self._timed(2, 'environment', self._make_environment)
             made = self.environment()
             if made is None:
-                raise SetupError('environment', f'{self.python} is not there', self._start_over())
+                raise SetupError('environment', f'{self.python} is not there', self.start_over())
         elif tuple(made['version']) != tuple(sys.version_info[:2]):
             version = '.'.join(map(str, made['version']))
             print(f'      .venv keeps its Python {version}; make clean-env to change it')
@@ -435,144 +201,9 @@ class Setup:
         seconds = time.monotonic() - started
         print(f'[{number}/{self.total}] {name} done, {seconds:.0f} s', flush=True)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keeps two set-ups apart: `make demo` and `make test` may start in two terminals.
-
-        The commands inherit the lock, so what is left of a set-up that was killed still holds it.
-        Such a command is ended: it would go on compiling for minutes, and work against this run.
-        """
-        self._lock_fd = os.open(self.root / '.venv.lock', os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not self._end_orphan():
-                    print('waiting for the other set-up that is running', flush=True)
-                fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-            self._note_command(0)
-            yield
-        finally:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
-
-    def _note_command(self, group: int) -> None:
-        """Writes into the lock who holds it: this process, and the command that it runs now."""
-        if self._lock_fd >= 0:
-            os.pwrite(self._lock_fd, f'{os.getpid():>10} {group:>10}\n'.encode(), 0)
-
-    def _end_orphan(self) -> bool:
-        """Ends the command of a set-up that was killed; False if that set-up is alive."""
-        try:
-            setup, group = map(int, os.pread(self._lock_fd, 100, 0).split())
-            if setup <= 0 or group <= 0 or is_alive(setup):
-                return False
-            print('ending what a killed set-up left running', flush=True)
-            end_group(group, lambda: not is_alive(group))
-        except (ValueError, OSError):
-            return False
-        return True
-
-    def command(
-        self, what: str, arguments: Sequence[object], hint: str = '', check: bool = True, **env: str
-    ) -> tuple[int, list[str]]:
-        """Runs a command, keeps its output in the log, and shows that it is alive.
-
-        Args:
-            what: What the command is for, for the error message.
-            arguments: The command.
-            hint: What to do if it fails; by default guessed from its output.
-            check: Raise if it fails.
-            **env: Environment variables added to the usual ones.
-
-        Returns:
-            Exit status and the lines of its output.
-
-        Raises:
-            SetupError: If it fails and `check` is set.
-        """
-        arguments = [str(argument) for argument in arguments]
-        self._log.write(f'$ {" ".join(arguments)}\n')
-        self._log.flush()
-        process = subprocess.Popen(
-            arguments,
-            cwd=self.root,
-            env={**self._environ(), **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding='utf-8',
-            errors='replace',
-            pass_fds=(self._lock_fd,) if self._lock_fd >= 0 else (),
-            start_new_session=True,  # so that compilers can be ended together with pip
-        )
-        self._note_command(process.pid)
-        lines: collections.deque[str] = collections.deque(maxlen=1000)
-        compiled = ''
-
-        def read() -> None:
-            nonlocal compiled
-            for line in process.stdout:
-                lines.append(line.rstrip('\n'))
-                self._log.write(line)
-                match = re.match(r'\s*(\[\d+/\d+\]) ', line)  # ninja's counter
-                compiled = f', compiled {match.group(1)}' if match else compiled
-
-        reader = threading.Thread(target=read, daemon=True)
-        reader.start()
-        started = time.monotonic()
-        try:
-            while True:
-                try:
-                    process.wait(TICK_S)
-                    break
-                except subprocess.TimeoutExpired:
-                    print(f'      {time.monotonic() - started:.0f} s{compiled}', flush=True)
-        except BaseException:
-            end_group(process.pid, lambda: process.poll() is not None)
-            raise
-        finally:
-            self._note_command(0)
-            reader.join(5)  # not for ever: a stray grandchild may hold the pipe open
-        self._log.flush()
-        if check and process.returncode:
-            output = list(lines)
-            tail = '\n'.join('    ' + line for line in output[-TAIL_LINES:])
-            raise SetupError(
-                what,
-                f'{Path(arguments[0]).name} ended with status {process.returncode}:\n{tail}',
-                hint or find_hint('\n'.join(output[-200:]), self._start_over()),
-            )
-        return process.returncode, list(lines)
-
-    def _environ(self) -> dict[str, str]:
-        """The user's environment without what would send pip to another place than .venv."""
-        drop = ('PYTHONPATH', 'PYTHONHOME', 'PIP_USER', 'PIP_TARGET', 'PIP_PREFIX', 'PIP_ROOT')
-        environ = {key: value for key, value in os.environ.items() if key not in drop}
-        if self.state.is_dir():
-            # pip unpacks gigabytes here; /tmp is a small memory disk on many machines.
-            temporary = self.state / 'tmp'
-            temporary.mkdir(exist_ok=True)
-            environ['TMPDIR'] = str(temporary)
-        environ.update(
-            PATH=os.pathsep.join((str(self.venv / 'bin'), environ.get('PATH', os.defpath))),
-            VIRTUAL_ENV=str(self.venv),
-            PYTHONNOUSERSITE='1',
-            PYTHONUNBUFFERED='1',
-            PIP_DISABLE_PIP_VERSION_CHECK='1',
-            PIP_NO_INPUT='1',
-        )
-        return environ
-
     def pip(self, what: str, *arguments: object, hint: str = '', **env: str) -> None:
         """Runs pip of the environment; arguments and errors as in `command`."""
         self.command(what, [self.python, '-m', 'pip', *arguments], hint, **env)
-
-    def _start_over(self) -> str:
-        return (
-            f'the whole output is in {self.log_path}; run this again, and if it fails in the same '
-            'way, start over with make clean-env'
-        )
 
     # Steps ----------------------------------------------------------------------------------------
 
@@ -704,7 +335,7 @@ class Setup:
                 if not self._wheel_works(name, wheel):
                     wheel.unlink()
                     why = f'{name} was compiled but does not load'
-                    raise SetupError('mmcv', why, self._start_over())
+                    raise SetupError('mmcv', why, self.start_over())
 
     def _wheel_cache(self) -> Path:
         base = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
@@ -741,7 +372,7 @@ class Setup:
         with zipfile.ZipFile(built) as archive:
             if not any(member.endswith('.so') for member in archive.namelist()):
                 why = f'{built.name} holds no compiled part'
-                raise SetupError('mmcv', why, self._start_over())
+                raise SetupError('mmcv', why, self.start_over())
         cache.mkdir(parents=True, exist_ok=True)
         partial = cache / f'.{built.name}.{os.getpid()}'
         shutil.copyfile(built, partial)
@@ -759,142 +390,14 @@ class Setup:
         self.pip('project', 'install', '--no-deps', '--no-build-isolation', '-e', self.root)
 
     def _check_imports(self) -> None:
-        _, lines = self.command('imports', [self.python, Path(__file__), '--inspect'])
+        _, lines = self.command(
+            'imports', [self.python, Path(__file__).with_name('setup_inspect.py')]
+        )
         report = read_report(lines)
         wrong = find_faults(report, self.root)
         if wrong:
-            raise SetupError('imports', '\n  '.join(wrong), self._start_over())
+            raise SetupError('imports', '\n  '.join(wrong), self.start_over())
         print(f'      {describe_devices(report)}', flush=True)
-
-
-# --------------------------------------------------------------------------------------------------
-# Looking at an environment, ours or one that the user names
-
-
-REPORT = 'environment report: '
-
-
-def inspect_environment() -> dict:
-    """Imports everything and reports versions and failures of the Python that runs this."""
-    import importlib.metadata
-
-    # As a script's folder, tools/ would come first and hide other modules of the same names.
-    sys.path[:] = [entry for entry in sys.path if Path(entry or '.').resolve() != ROOT / 'tools']
-    os.environ.setdefault('MPLBACKEND', 'Agg')
-    failures, versions, where = {}, {}, None
-    for module in MODULES:
-        try:
-            imported = importlib.import_module(module)
-        except Exception as error:  # whatever it is, it is for the user to read
-            failures[module] = f'{type(error).__name__}: {error}'
-        else:
-            if module == 'projects':
-                where = getattr(imported, '__file__', None) or ''
-    for name in ('install', 'mim', 'tests'):
-        for requirement in read_requirements(ROOT / 'requirements' / f'{name}.txt'):
-            distribution = split_requirement(requirement)[0]
-            try:
-                versions[distribution] = importlib.metadata.version(distribution)
-            except importlib.metadata.PackageNotFoundError:
-                versions[distribution] = None
-    devices = []
-    if 'torch' not in failures:
-        import torch
-
-        devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {
-        'python': list(sys.version_info[:3]),
-        'failures': failures,
-        'versions': versions,
-        'projects': where,
-        'devices': devices,
-    }
-
-
-def read_report(lines: Sequence[str]) -> dict:
-    """The report that `--inspect` printed among whatever the libraries print when imported."""
-    for line in reversed(lines):
-        if line.startswith(REPORT):
-            return json.loads(line[len(REPORT) :])
-    raise SetupError('imports', 'the check printed no report:\n' + '\n'.join(lines[-10:]), '')
-
-
-def find_faults(report: dict, root: Path) -> list[str]:
-    """What keeps an environment from being used, a line each.
-
-    Args:
-        report: As `inspect_environment` returns it.
-        root: The repository that the package `projects` has to come from.
-    """
-    faults = []
-    if tuple(report['python'][:2]) < PYTHON_RANGE[0]:
-        faults.append(f'Python {".".join(map(str, report["python"]))}: 3.10 or later is wanted')
-    folder = root / 'requirements'
-    for requirement in read_requirements(folder / 'install.txt') + read_requirements(
-        folder / 'mim.txt'
-    ):
-        name, version_range = split_requirement(requirement)
-        version = report['versions'].get(name)
-        if version is None:
-            faults.append(f'{name} is missing: {requirement} is wanted')
-        elif not satisfies(version, version_range):
-            faults.append(f'{name} {version} is there: {requirement} is wanted')
-    for module, error in report['failures'].items():
-        if module == 'mmaction.models' and 'projects' in report['failures']:
-            continue  # it is importing `projects` that repairs it
-        faults.append(f'import {module} fails: {error}')
-        if module == 'mmcv._ext':
-            faults.append('  (mmcv was built without its compiled part, or against another torch)')
-        if module == 'cv2':
-            faults.append('  (any OpenCV will do; opencv-python-headless needs no display)')
-    if report['projects'] and root not in Path(report['projects']).resolve().parents:
-        faults.append(f'the package projects comes from {report["projects"]}, not from {root}')
-    return faults
-
-
-def describe_devices(report: dict) -> str:
-    """A line on what torch will compute with."""
-    devices = ', '.join(report['devices']) or 'no NVIDIA GPU found, so everything runs on the CPU'
-    python = '.'.join(map(str, report['python']))
-    return f'Python {python}, torch {report["versions"]["torch"]}: {devices}'
-
-
-def check_existing(python: str, root: Path = ROOT) -> None:
-    """Checks an environment that the user brings, and installs nothing.
-
-    Args:
-        python: The value of MMKINESIS_PYTHON.
-        root: The repository.
-
-    Raises:
-        SetupError: If something is missing or does not import.
-    """
-    what = f'MMKINESIS_PYTHON={python}'
-    found = shutil.which(python)
-    if found is None:
-        raise SetupError(what, 'there is no such program', 'name the Python of an environment')
-    print(f'checking the environment of {found} ...', flush=True)
-    done = subprocess.run(
-        [os.path.abspath(found), str(Path(__file__).resolve()), '--inspect'],
-        cwd=tempfile.gettempdir(),  # so that `projects` is found only where it is installed
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding='utf-8',
-        errors='replace',
-    )
-    report = read_report(done.stdout.splitlines())
-    faults = find_faults(report, root)
-    if faults:
-        hint = 'install what is named'
-        if 'projects' in report['failures']:
-            hint += (
-                f'; this project: {found} -m pip install --no-deps --no-build-isolation -e {root}'
-            )
-        raise SetupError(what, '\n  '.join(faults), hint)
-    missing = [n for n in ('pytest', 'hypothesis', 'ruff') if report['versions'].get(n) is None]
-    if missing:
-        print(f'      make test also needs: {" ".join(missing)}')
-    print(f'      {describe_devices(report)}')
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -903,11 +406,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--verify', action='store_true', help='import everything again')
-    parser.add_argument('--inspect', action='store_true', help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.inspect:
-        print('\n' + REPORT + json.dumps(inspect_environment()))
-        return 0
     # Ends the running command too, as an interrupt from the keyboard does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
