@@ -1,0 +1,8 @@
+"""Document, appendix A, run hopeful-microwave-35: 64 hidden features, learning rate 1e-3, 30 % of the windows."""
+
+_base_ = ['../stcformer.py']
+
+model = dict(channels=64)
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+train_dataloader = dict(dataset=dict(fraction=0.3))
+val_dataloader = dict(dataset=dict(fraction=0.3))

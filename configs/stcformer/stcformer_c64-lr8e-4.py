@@ -1,0 +1,6 @@
+"""Document, appendix A, run faithful-glade-43: 64 hidden features, all windows, learning rate 8e-4."""
+
+_base_ = ['../stcformer.py']
+
+model = dict(channels=64)
+optim_wrapper = dict(optimizer=dict(lr=8e-4))

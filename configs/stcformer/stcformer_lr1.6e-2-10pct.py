@@ -1,0 +1,7 @@
+"""Document, appendix A, run genial-tree-21: 10 % of the windows, learning rate 1.6e-2 (diverged in the document)."""
+
+_base_ = ['../stcformer.py']
+
+optim_wrapper = dict(optimizer=dict(lr=1.6e-2))
+train_dataloader = dict(dataset=dict(fraction=0.1))
+val_dataloader = dict(dataset=dict(fraction=0.1))

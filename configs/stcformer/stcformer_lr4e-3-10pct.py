@@ -1,0 +1,7 @@
+"""Document, appendix A, run deft-vertex-19: 10 % of the windows, learning rate 4e-3."""
+
+_base_ = ['../stcformer.py']
+
+optim_wrapper = dict(optimizer=dict(lr=4e-3))
+train_dataloader = dict(dataset=dict(fraction=0.1))
+val_dataloader = dict(dataset=dict(fraction=0.1))

@@ -1,0 +1,77 @@
+"""Position errors of forecasts, as loss and as baseline."""
+
+import torch
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+
+def joint_errors(forecast: Tensor, target: Tensor) -> Tensor:
+    """Euclidean distance of every joint from its true position.
+
+    Args:
+        forecast: (..., 3) positions.
+        target: Same shape and unit.
+
+    Returns:
+        (...) distances in the same unit.
+
+    Raises:
+        ValueError: If the shapes differ (broadcasting would average other joints than meant).
+    """
+    if forecast.shape != target.shape:
+        raise ValueError(
+            f'forecast has shape {tuple(forecast.shape)}, target {tuple(target.shape)}'
+        )
+    return torch.linalg.vector_norm(forecast - target, dim=-1)
+
+
+def repeat_last_pose(observed: Tensor, num_frames_out: int) -> Tensor:
+    """The forecast that nothing moves.
+
+    Args:
+        observed: (B, T, J, 3).
+        num_frames_out: Frames T' to forecast.
+
+    Returns:
+        (B, T', J, 3).
+    """
+    return observed[:, -1:].expand(-1, num_frames_out, -1, -1)
+
+
+def constant_velocity(observed: Tensor, num_frames_out: int) -> Tensor:
+    """The forecast that every joint goes on as between the last two observed frames.
+
+    Args:
+        observed: (B, T, J, 3), T of 2 or more.
+        num_frames_out: Frames T' to forecast.
+
+    Returns:
+        (B, T', J, 3).
+
+    Raises:
+        ValueError: If only one frame is observed.
+    """
+    if observed.shape[1] < 2:
+        raise ValueError('a velocity needs 2 observed frames, found 1')
+    velocity = observed[:, -1:] - observed[:, -2:-1]
+    steps = torch.arange(1, num_frames_out + 1, dtype=observed.dtype, device=observed.device)
+    return observed[:, -1:] + velocity * steps.view(1, -1, 1, 1)
+
+
+@MODELS.register_module()
+class MPJPELoss(nn.Module):
+    """Mean per-joint position error over samples, frames and joints: A-MPJPE.
+
+    The document calls its training loss and its score by this one name.
+
+    Args:
+        loss_weight: Factor of the loss.
+    """
+
+    def __init__(self, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, forecast: Tensor, target: Tensor) -> Tensor:
+        """Scalar loss in the inputs' unit; see :func:`joint_errors` for shapes."""
+        return self.loss_weight * joint_errors(forecast, target).mean()

@@ -1,0 +1,113 @@
+"""Reading motion capture text files, and the cache that makes the second read fast."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from projects.skeleton import Skeleton
+
+# Raised whenever the same file would yield other positions than before.
+_CACHE_VERSION = 1
+
+
+def default_cache_dir() -> Path:
+    """Where parsed sequences are kept: ``MMKINESIS_CACHE``, or a folder of the user's cache."""
+    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(os.environ.get('MMKINESIS_CACHE') or Path(base, 'mmkinesis', 'motion'))
+
+
+def parse_motion(path: Path, num_columns: int) -> np.ndarray:
+    """Parse a text file of one frame a line, comma-separated.
+
+    Args:
+        path: The file.
+        num_columns: Numbers that every line is to hold.
+
+    Returns:
+        (T, num_columns) float64.
+
+    Raises:
+        ValueError: If a line holds another number of columns, or a value that is no finite number,
+            or if the file is empty; the message names file and line.
+    """
+    try:
+        frames = np.loadtxt(path, delimiter=',', ndmin=2, comments=None)
+        sound = frames.shape[0] > 0 and frames.shape[1] == num_columns
+        if sound and np.isfinite(frames).all():
+            return frames
+    except ValueError:
+        pass  # found and named below, where speed no longer matters
+    with open(path, encoding='utf-8', errors='replace') as file:
+        lines = [(row, line.strip()) for row, line in enumerate(file, 1) if line.strip()]
+    if not lines:
+        raise ValueError(f'{path}: holds no frames, expected lines of {num_columns} columns')
+    for row, line in lines:
+        values = line.split(',')
+        if len(values) != num_columns:
+            raise ValueError(f'{path}:{row}: found {len(values)} columns, expected {num_columns}')
+        for column, value in enumerate(values, 1):
+            try:
+                finite = np.isfinite(float(value))
+            except ValueError:
+                finite = False
+            if not finite:
+                raise ValueError(
+                    f'{path}:{row}: column {column} holds {value!r}, expected a finite number'
+                )
+    raise ValueError(f'{path}: not readable as numbers, expected {num_columns} columns a line')
+
+
+def read_motion(path: Path, skeleton: Skeleton, cache_dir: Path | None = None) -> np.ndarray:
+    """Joint positions of a motion file, global rotation and translation removed.
+
+    Positions are cached under the hash of the file's content, so a changed file is parsed anew
+    and an unchanged one is not, whatever its name and date.
+
+    Args:
+        path: Text file of exponential maps: 3 columns of global translation, then 3 a joint.
+        skeleton: Its joint tree.
+        cache_dir: Folder of the cache, :func:`default_cache_dir` if None.
+
+    Returns:
+        (T, J, 3) float32, millimetres, every joint of the skeleton, at the file's own frame rate.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is malformed, see :func:`parse_motion`.
+    """
+    content = Path(path).read_bytes()
+    salt = f'{_CACHE_VERSION}:{skeleton.name}'.encode()
+    key = hashlib.blake2b(content, digest_size=20, salt=salt[:16]).hexdigest()
+    cached = Path(cache_dir or default_cache_dir(), f'{key}.npy')
+    try:
+        positions = np.load(cached, allow_pickle=False)
+        if positions.ndim == 3 and positions.shape[1:] == (skeleton.num_joints, 3):
+            return positions
+    except (OSError, ValueError, EOFError):
+        pass  # not cached yet, or damaged: parsed (again) below
+    columns = parse_motion(path, skeleton.num_columns)
+    rotations = columns[:, 3:].reshape(len(columns), -1, 3)
+    rotations[:, 0] = 0  # the root's map is the global rotation
+    positions = skeleton.forward_kinematics(rotations).astype(np.float32)
+    _write_cache(cached, positions)
+    return positions
+
+
+def _write_cache(target: Path, positions: np.ndarray) -> None:
+    """Write under a temporary name and rename, so that no other process sees half a file.
+
+    A cache that cannot be written (a full or read-only disk) costs time, never the run.
+    """
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, suffix='.tmp', delete=False) as file:
+            temporary = file.name
+            np.save(file, positions)
+        os.replace(temporary, target)
+    except OSError:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
