@@ -1,0 +1,96 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from projects.forecasting import CrissCrossAttention
+
+
+def slow_criss_cross(module, query, memory, causal):
+    """The equations for every head, position and pair, one at a time."""
+    B, T, J, C = query.shape
+    queries = module.query(query)
+    keys, values = module.key_value(memory).split(C, dim=-1)
+    width = C // 2 // module.num_heads
+    out = torch.zeros(B, T, J, C)
+    for b in range(B):
+        for head in range(2 * module.num_heads):  # the first half of the heads looks along time
+            part = slice(head * width, (head + 1) * width)
+            for t in range(T):
+                for j in range(J):
+                    if head < module.num_heads:
+                        others = [(s, j) for s in range(T) if s <= t or not causal]
+                    else:
+                        others = [(t, k) for k in range(J)]
+                    scores = torch.stack(
+                        [queries[b, t, j, part] @ keys[b, s, k, part] for s, k in others]
+                    )
+                    weights = (scores / width**0.5).softmax(0)
+                    for weight, (s, k) in zip(weights, others, strict=True):
+                        out[b, t, j, part] += weight * values[b, s, k, part]
+    return out
+
+
+@pytest.mark.parametrize('num_heads', [1, 2])
+@pytest.mark.parametrize('causal', [False, True])
+def test_equals_the_equations(num_heads, causal):
+    torch.manual_seed(0)
+    module = CrissCrossAttention(8, num_heads)
+    query, memory = torch.randn(2, 2, 4, 3, 8)
+    for tokens in (query, memory):
+        expected = slow_criss_cross(module, query, tokens, causal)
+        torch.testing.assert_close(module(query, tokens, causal), expected)
+    torch.testing.assert_close(module(query), slow_criss_cross(module, query, query, False))
+
+
+def test_memory_of_other_length_goes_through_the_convolution():
+    torch.manual_seed(0)
+    module = CrissCrossAttention(8, query_frames=6, memory_frames=4)
+    query, memory = torch.randn(2, 6, 3, 8), torch.randn(2, 4, 3, 8)
+    mapped = torch.nn.functional.conv2d(
+        memory, module.time_map.weight, module.time_map.bias, padding=1
+    )
+    assert mapped.shape == query.shape
+    torch.testing.assert_close(
+        module(query, memory), slow_criss_cross(module, query, mapped, False)
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), frame=st.integers(1, 5))
+def test_mask_hides_the_future(seed, frame):
+    torch.manual_seed(seed)
+    module = CrissCrossAttention(8)
+    x = torch.randn(1, 6, 3, 8)
+    y = x.clone()
+    y[:, frame:] = torch.randn(1, 6 - frame, 3, 8)
+    before, after = module(x, causal=True), module(y, causal=True)
+    torch.testing.assert_close(before[:, :frame], after[:, :frame])
+    assert not torch.allclose(before[:, frame:], after[:, frame:])
+    assert not torch.allclose(module(x)[:, :frame], module(y)[:, :frame])
+
+
+def test_half_of_the_channels_ignores_other_joints_and_half_other_frames():
+    module = CrissCrossAttention(8)
+    x = torch.randn(1, 5, 4, 8)
+    other_joint, other_frame = x.clone(), x.clone()
+    other_joint[:, :, 2] += 1
+    other_frame[:, 3] += 1
+    time_half = module(x)[..., :4] - module(other_joint)[..., :4]
+    assert time_half[:, :, [0, 1, 3]].abs().max() < 1e-6
+    joint_half = module(x)[..., 4:] - module(other_frame)[..., 4:]
+    assert joint_half[:, [0, 1, 2, 4]].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(channels=9), 'channels is 9, expected a multiple of 2'),
+        (dict(channels=8, num_heads=3), 'multiple of 2 \\* num_heads = 6'),
+        (dict(channels=8, query_frames=5), 'cross-attention needs both'),
+        (dict(channels=8, kernel_size=2), 'kernel_size is 2, expected an odd number'),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        CrissCrossAttention(**arguments)
