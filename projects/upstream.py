@@ -2,11 +2,12 @@
 
 Each repair names its upstream issue and steps aside where upstream no longer needs it:
 
-- mmaction2 1.2.0's wheel lacks ``mmaction.models.localizers.drn``, so ``import mmaction.models`` fails
-  (open-mmlab/mmaction2#2714).
-- mmengine 0.10.7 cannot read its own checkpoints with PyTorch 2.6 or later, whose ``torch.load`` admits listed types
-  only (open-mmlab/mmengine#1655). The types a checkpoint of mmengine holds are put on that list; a checkpoint stays
-  unable to run code, and one that names any other type is refused.
+- mmaction2 1.2.0's wheel lacks ``mmaction.models.localizers.drn``, so ``import mmaction.models``
+  fails (open-mmlab/mmaction2#2714).
+- mmengine 0.10.7 cannot read its own checkpoints with PyTorch 2.6 or later, whose ``torch.load``
+  admits listed types only (open-mmlab/mmengine#1655). The types that a checkpoint of mmengine
+  holds are put on that list; a checkpoint stays unable to run code, and one that names any other
+  type is refused.
 """
 
 import importlib.machinery
@@ -40,7 +41,7 @@ def supply_mmaction_drn() -> bool:
     The stand-in holds one class, ``DRN``, that says why it cannot be built; it is not registered.
 
     Returns:
-        Whether the stand-in was needed; False where mmaction2 is absent, whole, or already repaired.
+        Whether the stand-in was needed; False where mmaction2 is absent, whole, or repaired.
     """
     spec = importlib.util.find_spec('mmaction')
     if spec is None or not spec.submodule_search_locations or _DRN in sys.modules:
@@ -82,7 +83,8 @@ def _history_statistic(owner: type, name: str) -> Callable:
 def admit_mmengine_checkpoints() -> bool:
     """Put the types that mmengine writes into its checkpoints on PyTorch's list of safe types.
 
-    These are its log history and numpy's arrays, scalars and number types, under the names numpy 1 and numpy 2 write.
+    These are its log history and numpy's arrays, scalars and number types, under the names that
+    numpy 1 and numpy 2 write.
 
     Returns:
         Whether anything was added; False where the log history is on the list already.
@@ -117,8 +119,9 @@ def _refused(source: str, error: pickle.UnpicklingError) -> ValueError:
     ]
     reason = (telling or str(error).splitlines() or ['not a checkpoint'])[0].strip()
     return ValueError(
-        f'{source}: refused, because this checkpoint holds more than weights and training state, and loading it '
-        f'could run code. Reason: {reason}. Expected: a checkpoint written by mmengine, or a dict of tensors.'
+        f'{source}: refused, because this checkpoint holds more than weights and training state, '
+        f'and loading it could run code. Reason: {reason}. Expected: a checkpoint written by '
+        'mmengine, or a dict of tensors.'
     )
 
 
@@ -127,7 +130,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no checkpoint, or holds a type that is not on the list of safe types.
+        ValueError: If the file is no checkpoint, or holds a type that is not on the safe list.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
@@ -143,7 +146,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 
 def _load_url(url: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-    """``torch.hub.load_state_dict_from_url`` with weights-only loading, which there is off by default."""
+    """``load_state_dict_from_url`` with weights-only loading, off by default in torch.hub."""
     try:
         return torch.hub.load_state_dict_from_url(url, *args, **{**kwargs, 'weights_only': True})
     except pickle.UnpicklingError as error:
@@ -151,7 +154,7 @@ def _load_url(url: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
 
 
 def refuse_foreign_checkpoints() -> bool:
-    """Make mmengine read every checkpoint, from disk or by URL, weights-only and with a clear refusal.
+    """Make mmengine read every checkpoint, from disk or by URL, weights-only; refuse clearly.
 
     Returns:
         Whether the readers were replaced; False where they are ours already.

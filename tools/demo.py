@@ -19,9 +19,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     parser.add_argument('inputs', nargs='+', help="files to run on; the method's README says which")
-    parser.add_argument(
-        '--out-dir', default='outputs', help='folder of drawings and JSON [outputs]'
-    )
+    parser.add_argument('--out-dir', default='outputs', help='folder to write into [outputs]')
     parser.add_argument('--device', help='cpu, cuda:0, ... [the GPU if there is one]')
     parser.add_argument(
         '--options',

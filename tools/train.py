@@ -20,7 +20,7 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='auto|CHECKPOINT',
-        help='go on from this checkpoint, or from the last one of the work dir (also without value)',
+        help='go on from this checkpoint, or from the last of the work dir (also without value)',
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision (bfloat16 on a CPU)')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')

@@ -1,4 +1,4 @@
-"""Document, appendix A, run eager-dawn-25: 20 % of the windows."""
+"""Document, run eager-dawn-25: 20 % of the windows."""
 
 _base_ = ['../stcformer.py']
 

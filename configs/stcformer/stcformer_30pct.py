@@ -1,4 +1,4 @@
-"""Document, appendix A, run gentle-plant-24: 30 % of the windows."""
+"""Document, run gentle-plant-24: 30 % of the windows."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run fine-snowball-26: 50 % of the windows."""
+"""Document, run fine-snowball-26: 50 % of the windows."""
 
 _base_ = ['../stcformer.py']
 

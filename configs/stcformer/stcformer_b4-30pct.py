@@ -1,4 +1,4 @@
-"""Document, appendix A, run smooth-plasma-29: 4 blocks, 30 % of the windows."""
+"""Document, run smooth-plasma-29: 4 blocks, 30 % of the windows."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run crisp-sky-40: 64 features, 2 heads, 30 % of the windows."""
+"""Document, run crisp-sky-40: 64 features, 2 heads, 30 % of the windows."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run hopeful-microwave-35: 64 hidden features, learning rate 1e-3, 30 % of the windows."""
+"""Document, run hopeful-microwave-35: 64 features, rate 1e-3, 30 % of the windows."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run comfy-cosmos-32: 64 hidden features, learning rate 2e-3, 30 % of the windows."""
+"""Document, run comfy-cosmos-32: 64 features, rate 2e-3, 30 % of the windows."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run winter-durian-41: 64 hidden features, 50 % of the windows."""
+"""Document, run winter-durian-41: 64 features, 50 % of the windows."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run glamorous-hill-36: 64 hidden features, learning rate 8e-4, 30 % of the windows."""
+"""Document, run glamorous-hill-36: 64 features, rate 8e-4, 30 % of the windows."""
 
 _base_ = ['../stcformer.py']
 

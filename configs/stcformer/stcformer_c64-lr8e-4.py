@@ -1,4 +1,4 @@
-"""Document, appendix A, run faithful-glade-43: 64 hidden features, all windows, learning rate 8e-4."""
+"""Document, run faithful-glade-43: 64 features, all windows, rate 8e-4."""
 
 _base_ = ['../stcformer.py']
 

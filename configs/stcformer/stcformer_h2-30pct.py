@@ -1,4 +1,4 @@
-"""Document, appendix A, run bright-forest-37: 2 heads, 30 % of the windows."""
+"""Document, run bright-forest-37: 2 heads, 30 % of the windows."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run sunny-snowflake-38: 4 heads, 30 % of the windows."""
+"""Document, run sunny-snowflake-38: 4 heads, 30 % of the windows."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run rural-silence-22: 10 % of the windows, learning rate 1.2e-2 (diverged in the document)."""
+"""Document, run rural-silence-22: 10 % of the windows, rate 1.2e-2, diverged there."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run genial-tree-21: 10 % of the windows, learning rate 1.6e-2 (diverged in the document)."""
+"""Document, run genial-tree-21: 10 % of the windows, rate 1.6e-2, diverged there."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run earthy-snowflake-23: 10 % of the windows, learning rate 1e-2."""
+"""Document, run earthy-snowflake-23: 10 % of the windows, rate 1e-2."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run earnest-lion-17: 10 % of the windows, learning rate 1e-3."""
+"""Document, run earnest-lion-17: 10 % of the windows, rate 1e-3."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run classic-moon-16: 10 % of the windows, learning rate 1e-4 (the first run)."""
+"""Document, run classic-moon-16: 10 % of the windows, rate 1e-4 (the first run)."""
 
 _base_ = ['../stcformer.py']
 

@@ -1,4 +1,4 @@
-"""Document, appendix A, run polished-deluge-18: 10 % of the windows, learning rate 2e-3."""
+"""Document, run polished-deluge-18: 10 % of the windows, rate 2e-3."""
 
 _base_ = ['../stcformer.py']
 

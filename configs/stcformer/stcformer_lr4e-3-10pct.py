@@ -1,4 +1,4 @@
-"""Document, appendix A, run deft-vertex-19: 10 % of the windows, learning rate 4e-3."""
+"""Document, run deft-vertex-19: 10 % of the windows, rate 4e-3."""
 
 _base_ = ['../stcformer.py']
 

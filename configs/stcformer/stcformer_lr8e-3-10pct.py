@@ -1,4 +1,4 @@
-"""Document, appendix A, run resilient-fire-20: 10 % of the windows, learning rate 8e-3 (the best of them)."""
+"""Document, run resilient-fire-20: 10 % of the windows, rate 8e-3 (the best of them)."""
 
 _base_ = ['../stcformer.py']
 

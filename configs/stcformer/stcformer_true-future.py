@@ -10,6 +10,5 @@ model = dict(
     decoder_query='true_future',
     residual=False,
     displacement_input=False,
-    position_embedding=False,
 )
 default_hooks = dict(checkpoint=dict(save_best='teacher_forced/A-MPJPE'))

@@ -1,4 +1,4 @@
-"""The document's own STCFormer on CMU motion capture: a diagnostic, see stcformer_true-future.py."""
+"""The document's own STCFormer on CMU: a diagnostic, see stcformer_true-future.py."""
 
 _base_ = ['./stcformer_cmu.py']
 
@@ -6,6 +6,5 @@ model = dict(
     decoder_query='true_future',
     residual=False,
     displacement_input=False,
-    position_embedding=False,
 )
 default_hooks = dict(checkpoint=dict(save_best='teacher_forced/A-MPJPE'))

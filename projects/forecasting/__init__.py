@@ -1,6 +1,6 @@
 """Pose forecasting: models, data sets, metric and drawing. Importing it registers the plugins."""
 
-from .attention import CrissCrossAttention
+from .attention import CrissCrossAttention, TimeMap
 from .dataset import CMUForecastDataset, Human36MForecastDataset
 from .inferencer import ForecastInferencer
 from .losses import MPJPELoss
@@ -19,4 +19,5 @@ __all__ = [
     'MPJPELoss',
     'PackForecastInputs',
     'STCFormer',
+    'TimeMap',
 ]

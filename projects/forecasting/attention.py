@@ -26,64 +26,38 @@ class CrissCrossAttention(nn.Module):
     itself over all frames; in the other, a joint attends to all joints of its frame. The halves'
     outputs are joined. (Document, section STCFormer; Tang et al., CVPR 2023, section 3.2.)
 
-    Time and joint axis of the memory have to be the query's. For a memory of ``memory_frames``
-    frames a 2D convolution over the joints-by-channels plane, whose channels are the frames, maps
-    it to ``query_frames`` (the document's "time explosion").
+    The memory has as many frames and joints as the query; :class:`TimeMap` makes it so.
 
     Args:
         channels: Channels C of query and memory.
         num_heads: Heads of each half; divides C / 2.
-        query_frames: Frames of the query, for cross-attention.
-        memory_frames: Frames of the memory, for cross-attention.
-        kernel_size: Kernel of the convolution over joints and channels, odd.
 
     Raises:
-        ValueError: If the channels do not divide, or only one of the frame counts is given.
+        ValueError: If the channels do not divide.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        num_heads: int = 1,
-        query_frames: int | None = None,
-        memory_frames: int | None = None,
-        kernel_size: int = 3,
-    ) -> None:
+    def __init__(self, channels: int, num_heads: int = 1) -> None:
         super().__init__()
         if channels % (2 * num_heads):
             raise ValueError(
                 f'channels is {channels}, expected a multiple of 2 * num_heads = {2 * num_heads}'
             )
-        if (query_frames is None) != (memory_frames is None):
-            raise ValueError(
-                f'query_frames is {query_frames} and memory_frames {memory_frames}: '
-                'cross-attention needs both, self-attention neither'
-            )
-        if kernel_size % 2 == 0:
-            raise ValueError(f'kernel_size is {kernel_size}, expected an odd number')
         self.num_heads = num_heads
         self.query = nn.Linear(channels, channels)
         self.key_value = nn.Linear(channels, 2 * channels)
-        self.time_map: nn.Conv2d | None = None
-        if query_frames is not None:
-            self.time_map = nn.Conv2d(
-                memory_frames, query_frames, kernel_size, padding=kernel_size // 2
-            )
 
     def forward(self, query: Tensor, memory: Tensor | None = None, causal: bool = False) -> Tensor:
         """Attend.
 
         Args:
             query: (B, T, J, C).
-            memory: (B, T', J, C) to take keys and values from; the query itself if None.
+            memory: (B, T, J, C) to take keys and values from; the query itself if None.
             causal: Whether a frame sees only itself and the frames before it.
 
         Returns:
             (B, T, J, C).
         """
         memory = query if memory is None else memory
-        if self.time_map is not None:
-            memory = self.time_map(memory)  # (B, T', J, C) -> (B, T, J, C)
         time_query, joint_query = self.query(query).chunk(2, dim=-1)  # (B, T, J, C / 2) each
         key, value = self.key_value(memory).chunk(2, dim=-1)
         time_key, joint_key = key.chunk(2, dim=-1)
@@ -95,3 +69,30 @@ class CrissCrossAttention(nn.Module):
         ).transpose(1, 2)
         along_joints = _attend(joint_query, joint_key, joint_value, self.num_heads, False)
         return torch.cat([along_time, along_joints], dim=-1)
+
+
+@MODELS.register_module()
+class TimeMap(nn.Conv2d):
+    """Maps the time axis of a memory to that of the queries which read it.
+
+    A 2D convolution whose channels are the frames; its kernel runs over the joints-by-channels
+    plane (the document's "explosion" of the temporal dimension). As each output frame has weights
+    of its own, it also tells the frames apart.
+
+    Args:
+        num_frames: Frames T of the memory.
+        num_frames_out: Frames T' of the queries.
+        kernel_size: Kernel over joints and channels, odd.
+
+    Raises:
+        ValueError: If the kernel size is even.
+    """
+
+    def __init__(self, num_frames: int, num_frames_out: int, kernel_size: int = 3) -> None:
+        if kernel_size % 2 == 0:
+            raise ValueError(f'kernel_size is {kernel_size}, expected an odd number')
+        super().__init__(num_frames, num_frames_out, kernel_size, padding=kernel_size // 2)
+
+    def forward(self, memory: Tensor) -> Tensor:
+        """(B, T, J, C) to (B, T', J, C)."""
+        return super().forward(memory)

@@ -249,7 +249,7 @@ class Human36MForecastDataset(MotionForecastDataset):
                 )
                 continue
             limits = [len(self.sequences[index].positions) - 150 for index in pair]
-            for index, limit in zip(pair, limits):
+            for index, limit in zip(pair, limits, strict=True):
                 if limit <= 16:
                     raise ValueError(
                         f'{self.sequences[index].path}: has {limit + 150} frames at the rate '

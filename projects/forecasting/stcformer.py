@@ -7,7 +7,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from projects.forecasting.attention import CrissCrossAttention
+from projects.forecasting.attention import CrissCrossAttention, TimeMap
 from projects.forecasting.losses import repeat_last_pose
 
 DECODER_QUERIES = ('last_pose', 'true_future', 'shifted_future')
@@ -55,30 +55,19 @@ class DecoderBlock(nn.Module):
         channels: Channels C.
         num_heads: Heads of each half of the attentions.
         ffn_ratio: Width of the feed-forward, as a multiple of C.
-        num_frames: Observed frames, of the memory.
-        num_frames_out: Forecast frames, of the query.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        num_heads: int,
-        ffn_ratio: float,
-        num_frames: int,
-        num_frames_out: int,
-    ) -> None:
+    def __init__(self, channels: int, num_heads: int, ffn_ratio: float) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(channels)
         self.attention = CrissCrossAttention(channels, num_heads)
         self.cross_norm = nn.LayerNorm(channels)
-        self.cross_attention = CrissCrossAttention(
-            channels, num_heads, query_frames=num_frames_out, memory_frames=num_frames
-        )
+        self.cross_attention = CrissCrossAttention(channels, num_heads)
         self.ffn_norm = nn.LayerNorm(channels)
         self.ffn = FeedForward(channels, ffn_ratio)
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
-        """(B, T', J, C) and the memory (B, T, J, C) to (B, T', J, C)."""
+        """(B, T', J, C) and the memory, of the same shape, to the same shape."""
         x = x + self.attention(self.attention_norm(x), causal=True)
         x = x + self.cross_attention(self.cross_norm(x), memory)
         return x + self.ffn(self.ffn_norm(x))
@@ -109,9 +98,12 @@ class STCFormer(BaseModel):
         channels: Hidden features C.
         num_blocks: Blocks of the encoder, and of the decoder.
         num_heads: Heads of each half of the attention.
-        ffn_ratio: Width of the feed-forward layers, as a multiple of C.
+        ffn_ratio: Width of the feed-forward layers, as a multiple of C; 1/4 brings the model to the
+            document's size.
         decoder_query: See above.
         residual: Forecast displacements from the last observed pose instead of positions.
+        displacement_input: Show the encoder each pose's displacement from the last one beside the
+            pose. Ten times as large, for frames of one window differ by centimetres.
         position_embedding: Add a learned embedding of each frame and joint to encoder and decoder.
             The document has none.
         unit: Millimetres in one unit of the network's coordinates; keeps them near 1.
@@ -131,11 +123,11 @@ class STCFormer(BaseModel):
         channels: int = 32,
         num_blocks: int = 2,
         num_heads: int = 1,
-        ffn_ratio: float = 0.5,
+        ffn_ratio: float = 0.25,
         decoder_query: str = 'last_pose',
         residual: bool = True,
-        position_embedding: bool = True,
         displacement_input: bool = True,
+        position_embedding: bool = False,
         unit: float = 1000.0,
         loss: dict | None = None,
         data_preprocessor: dict | nn.Module | None = None,
@@ -160,8 +152,8 @@ class STCFormer(BaseModel):
         self.decoder_query = decoder_query
         self.residual = residual
         self.unit = unit
-        self.embed_observed = nn.Linear(6 if displacement_input else 3, channels)
         self.displacement_input = displacement_input
+        self.embed_observed = nn.Linear(6 if displacement_input else 3, channels)
         self.embed_query = nn.Linear(3, channels)
         self.position_embedding: nn.ParameterDict | None = None
         if position_embedding:
@@ -178,9 +170,9 @@ class STCFormer(BaseModel):
             EncoderBlock(channels, num_heads, ffn_ratio) for _ in range(num_blocks)
         )
         self.encoder_norm = nn.LayerNorm(channels)
+        self.time_map = TimeMap(num_frames, num_frames_out)
         self.decoder = nn.ModuleList(
-            DecoderBlock(channels, num_heads, ffn_ratio, num_frames, num_frames_out)
-            for _ in range(num_blocks)
+            DecoderBlock(channels, num_heads, ffn_ratio) for _ in range(num_blocks)
         )
         self.decoder_norm = nn.LayerNorm(channels)
         self.head = nn.Linear(channels, 3)
@@ -245,7 +237,7 @@ class STCFormer(BaseModel):
 
         for block in self.encoder:
             memory = block(memory)
-        memory = self.encoder_norm(memory)
+        memory = self.time_map(self.encoder_norm(memory))  # (B, T, J, C) -> (B, T', J, C)
         for block in self.decoder:
             x = block(x, memory)
         forecast = self.head(self.decoder_norm(x)).float() * self.unit  # (B, T', J, 3)

@@ -40,7 +40,7 @@ class _Body:
         if pose is None:
             return
         points = np.concatenate([pose, self.static])
-        for line, limb in zip(self.lines, self.limbs):
+        for line, limb in zip(self.lines, self.limbs, strict=True):
             x, y, z = points[limb].T
             line.set_data_3d(z, x, y)  # the data's y points up, as the drawing's z does
             line.set_color(colour)

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projects.forecasting import CrissCrossAttention
+from projects.forecasting import CrissCrossAttention, TimeMap
 
 
 def slow_criss_cross(module, query, memory, causal):
@@ -43,17 +43,14 @@ def test_equals_the_equations(num_heads, causal):
     torch.testing.assert_close(module(query), slow_criss_cross(module, query, query, False))
 
 
-def test_memory_of_other_length_goes_through_the_convolution():
+def test_time_map_is_a_weighted_sum_of_frames():
+    """With a kernel of 1 each output frame is its own mix of the memory's frames."""
     torch.manual_seed(0)
-    module = CrissCrossAttention(8, query_frames=6, memory_frames=4)
-    query, memory = torch.randn(2, 6, 3, 8), torch.randn(2, 4, 3, 8)
-    mapped = torch.nn.functional.conv2d(
-        memory, module.time_map.weight, module.time_map.bias, padding=1
-    )
-    assert mapped.shape == query.shape
-    torch.testing.assert_close(
-        module(query, memory), slow_criss_cross(module, query, mapped, False)
-    )
+    memory = torch.randn(2, 4, 3, 8)
+    time_map = TimeMap(4, 6, kernel_size=1)
+    expected = torch.einsum('ot,btjc->bojc', time_map.weight[:, :, 0, 0], memory)
+    torch.testing.assert_close(time_map(memory), expected + time_map.bias.view(1, 6, 1, 1))
+    assert TimeMap(4, 6)(memory).shape == (2, 6, 3, 8)
 
 
 @settings(max_examples=15, deadline=None)
@@ -87,10 +84,13 @@ def test_half_of_the_channels_ignores_other_joints_and_half_other_frames():
     [
         (dict(channels=9), 'channels is 9, expected a multiple of 2'),
         (dict(channels=8, num_heads=3), 'multiple of 2 \\* num_heads = 6'),
-        (dict(channels=8, query_frames=5), 'cross-attention needs both'),
-        (dict(channels=8, kernel_size=2), 'kernel_size is 2, expected an odd number'),
     ],
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         CrissCrossAttention(**arguments)
+
+
+def test_time_map_of_even_kernel():
+    with pytest.raises(ValueError, match='kernel_size is 2, expected an odd number'):
+        TimeMap(4, 6, kernel_size=2)
