@@ -21,7 +21,7 @@ model = dict(
     num_blocks=2,
     num_heads=1,
     decoder_query='last_pose',
-    loss=dict(type='MPJPELoss'),
+    loss=dict(type='ForecastMPJPELoss'),
 )
 
 dataset = dict(

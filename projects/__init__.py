@@ -1,7 +1,8 @@
 """MMKinesis: a plugin model zoo for human motion on OpenMMLab.
 
-Importing this package repairs the installed OpenMMLab release where it is broken (see ``projects.upstream``); a
-method's plugins are registered by importing its own package, e.g. ``projects.forecasting``.
+Importing this package repairs the installed OpenMMLab releases where they are broken (see
+``projects.upstream``); a method's plugins are registered by importing its own package, such as
+``projects.forecasting``.
 """
 
 from . import runtime, upstream

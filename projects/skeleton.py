@@ -44,7 +44,7 @@ class Skeleton:
 
     @cached_property
     def _levels(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Joints and their parents, one pair of index arrays a depth of the tree, the root left out."""
+        """Joints and their parents as index arrays, one pair a depth of the tree below the root."""
         parents = np.asarray(self.parents)
         depth = np.zeros(len(parents), dtype=int)
         for joint, parent in enumerate(parents):

@@ -13,6 +13,7 @@ Each repair names its upstream issue and steps aside where upstream no longer ne
 import importlib.machinery
 import importlib.util
 import pickle
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -113,15 +114,15 @@ def admit_mmengine_checkpoints() -> bool:
 
 
 def _refused(source: str, error: pickle.UnpicklingError) -> ValueError:
-    """The error a user sees, with PyTorch's reason shortened to its first telling line."""
-    telling = [
-        line for line in str(error).splitlines() if 'nsupported' in line or 'rying to' in line
-    ]
-    reason = (telling or str(error).splitlines() or ['not a checkpoint'])[0].strip()
+    """The error a user sees, with the offending name out of PyTorch's half a screen of advice."""
+    lines = str(error).splitlines() or ['']
+    telling = [line.strip() for line in lines if 'nsupported' in line or 'rying to' in line]
+    name = re.search(r'GLOBAL (\S+)', str(error))
+    reason = f'it names {name[1]}' if name else (telling or lines)[0][:200]
     return ValueError(
         f'{source}: refused, because this checkpoint holds more than weights and training state, '
-        f'and loading it could run code. Reason: {reason}. Expected: a checkpoint written by '
-        'mmengine, or a dict of tensors.'
+        f'and loading it could run code ({reason}). Expected: a checkpoint written by mmengine, or '
+        'a dict of tensors.'
     )
 
 

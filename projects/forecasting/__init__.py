@@ -1,9 +1,9 @@
 """Pose forecasting: models, data sets, metric and drawing. Importing it registers the plugins."""
 
-from .attention import CrissCrossAttention, TimeMap
+from .attention import STCAttention, STCTimeMap
 from .dataset import CMUForecastDataset, Human36MForecastDataset
 from .inferencer import ForecastInferencer
-from .losses import MPJPELoss
+from .losses import ForecastMPJPELoss
 from .metric import ForecastMPJPE
 from .stcformer import STCFormer
 from .transforms import PackForecastInputs
@@ -11,13 +11,13 @@ from .visualizer import ForecastVisualizationHook
 
 __all__ = [
     'CMUForecastDataset',
-    'CrissCrossAttention',
+    'STCAttention',
     'ForecastInferencer',
     'ForecastMPJPE',
     'ForecastVisualizationHook',
     'Human36MForecastDataset',
-    'MPJPELoss',
+    'ForecastMPJPELoss',
     'PackForecastInputs',
     'STCFormer',
-    'TimeMap',
+    'STCTimeMap',
 ]

@@ -19,14 +19,14 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int, causal: b
 
 
 @MODELS.register_module()
-class CrissCrossAttention(nn.Module):
+class STCAttention(nn.Module):
     """Spatio-temporal criss-cross attention for self- and cross-attention.
 
     Queries, keys and values are split in two halves of the channels. In one, a joint attends to
     itself over all frames; in the other, a joint attends to all joints of its frame. The halves'
     outputs are joined. (Document, section STCFormer; Tang et al., CVPR 2023, section 3.2.)
 
-    The memory has as many frames and joints as the query; :class:`TimeMap` makes it so.
+    The memory has as many frames and joints as the query; :class:`STCTimeMap` makes it so.
 
     Args:
         channels: Channels C of query and memory.
@@ -72,7 +72,7 @@ class CrissCrossAttention(nn.Module):
 
 
 @MODELS.register_module()
-class TimeMap(nn.Conv2d):
+class STCTimeMap(nn.Conv2d):
     """Maps the time axis of a memory to that of the queries which read it.
 
     A 2D convolution whose channels are the frames; its kernel runs over the joints-by-channels

@@ -59,7 +59,7 @@ def constant_velocity(observed: Tensor, num_frames_out: int) -> Tensor:
 
 
 @MODELS.register_module()
-class MPJPELoss(nn.Module):
+class ForecastMPJPELoss(nn.Module):
     """Mean per-joint position error over samples, frames and joints: A-MPJPE.
 
     The document calls its training loss and its score by this one name.

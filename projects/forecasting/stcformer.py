@@ -7,7 +7,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from projects.forecasting.attention import CrissCrossAttention, TimeMap
+from projects.forecasting.attention import STCAttention, STCTimeMap
 from projects.forecasting.losses import repeat_last_pose
 
 DECODER_QUERIES = ('last_pose', 'true_future', 'shifted_future')
@@ -38,7 +38,7 @@ class EncoderBlock(nn.Module):
     def __init__(self, channels: int, num_heads: int, ffn_ratio: float) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(channels)
-        self.attention = CrissCrossAttention(channels, num_heads)
+        self.attention = STCAttention(channels, num_heads)
         self.ffn_norm = nn.LayerNorm(channels)
         self.ffn = FeedForward(channels, ffn_ratio)
 
@@ -60,9 +60,9 @@ class DecoderBlock(nn.Module):
     def __init__(self, channels: int, num_heads: int, ffn_ratio: float) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(channels)
-        self.attention = CrissCrossAttention(channels, num_heads)
+        self.attention = STCAttention(channels, num_heads)
         self.cross_norm = nn.LayerNorm(channels)
-        self.cross_attention = CrissCrossAttention(channels, num_heads)
+        self.cross_attention = STCAttention(channels, num_heads)
         self.ffn_norm = nn.LayerNorm(channels)
         self.ffn = FeedForward(channels, ffn_ratio)
 
@@ -170,13 +170,13 @@ class STCFormer(BaseModel):
             EncoderBlock(channels, num_heads, ffn_ratio) for _ in range(num_blocks)
         )
         self.encoder_norm = nn.LayerNorm(channels)
-        self.time_map = TimeMap(num_frames, num_frames_out)
+        self.time_map = STCTimeMap(num_frames, num_frames_out)
         self.decoder = nn.ModuleList(
             DecoderBlock(channels, num_heads, ffn_ratio) for _ in range(num_blocks)
         )
         self.decoder_norm = nn.LayerNorm(channels)
         self.head = nn.Linear(channels, 3)
-        self.loss = MODELS.build(loss or dict(type='MPJPELoss'))
+        self.loss = MODELS.build(loss or dict(type='ForecastMPJPELoss'))
 
     @property
     def sees_future(self) -> bool:

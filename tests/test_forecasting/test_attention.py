@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projects.forecasting import CrissCrossAttention, TimeMap
+from projects.forecasting import STCAttention, STCTimeMap
 
 
 def slow_criss_cross(module, query, memory, causal):
@@ -35,7 +35,7 @@ def slow_criss_cross(module, query, memory, causal):
 @pytest.mark.parametrize('causal', [False, True])
 def test_equals_the_equations(num_heads, causal):
     torch.manual_seed(0)
-    module = CrissCrossAttention(8, num_heads)
+    module = STCAttention(8, num_heads)
     query, memory = torch.randn(2, 2, 4, 3, 8)
     for tokens in (query, memory):
         expected = slow_criss_cross(module, query, tokens, causal)
@@ -47,17 +47,17 @@ def test_time_map_is_a_weighted_sum_of_frames():
     """With a kernel of 1 each output frame is its own mix of the memory's frames."""
     torch.manual_seed(0)
     memory = torch.randn(2, 4, 3, 8)
-    time_map = TimeMap(4, 6, kernel_size=1)
+    time_map = STCTimeMap(4, 6, kernel_size=1)
     expected = torch.einsum('ot,btjc->bojc', time_map.weight[:, :, 0, 0], memory)
     torch.testing.assert_close(time_map(memory), expected + time_map.bias.view(1, 6, 1, 1))
-    assert TimeMap(4, 6)(memory).shape == (2, 6, 3, 8)
+    assert STCTimeMap(4, 6)(memory).shape == (2, 6, 3, 8)
 
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 1000), frame=st.integers(1, 5))
 def test_mask_hides_the_future(seed, frame):
     torch.manual_seed(seed)
-    module = CrissCrossAttention(8)
+    module = STCAttention(8)
     x = torch.randn(1, 6, 3, 8)
     y = x.clone()
     y[:, frame:] = torch.randn(1, 6 - frame, 3, 8)
@@ -68,7 +68,7 @@ def test_mask_hides_the_future(seed, frame):
 
 
 def test_half_of_the_channels_ignores_other_joints_and_half_other_frames():
-    module = CrissCrossAttention(8)
+    module = STCAttention(8)
     x = torch.randn(1, 5, 4, 8)
     other_joint, other_frame = x.clone(), x.clone()
     other_joint[:, :, 2] += 1
@@ -88,9 +88,9 @@ def test_half_of_the_channels_ignores_other_joints_and_half_other_frames():
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
-        CrissCrossAttention(**arguments)
+        STCAttention(**arguments)
 
 
 def test_time_map_of_even_kernel():
     with pytest.raises(ValueError, match='kernel_size is 2, expected an odd number'):
-        TimeMap(4, 6, kernel_size=2)
+        STCTimeMap(4, 6, kernel_size=2)
