@@ -151,7 +151,7 @@ def check_existing(python: str, root: Path = ROOT) -> None:
     faults = find_faults(report, root)
     if faults:
         hint = 'install what is named'
-        if 'projects' in report['failures']:
+        if 'No module named' in report['failures'].get('projects', ''):
             hint += (
                 f'; this project: {found} -m pip install --no-deps --no-build-isolation -e {root}'
             )
