@@ -92,8 +92,10 @@ def admit_mmengine_checkpoints() -> bool:
     """
     if HistoryBuffer in torch.serialization.get_safe_globals():
         return False
-    # numpy 2 renamed the module that pickled arrays and scalars name
-    core = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray
+    try:  # numpy 2 renamed the module that pickled arrays and scalars name
+        from numpy._core import multiarray as core
+    except ImportError:
+        from numpy.core import multiarray as core
     functions = [
         (function, f'numpy.{name}.multiarray.{function.__name__}')
         for function in (core.scalar, core._reconstruct)

@@ -58,6 +58,9 @@ class ForecastInferencer(BaseInferencer):
     def _init_pipeline(self, cfg: Any) -> Callable:
         return PackForecastInputs()
 
+    def _init_collate(self, cfg: Any) -> Callable:
+        return default_collate  # mmengine's own takes no config such as dict(type=...)
+
     def read(self, path: str | Path) -> np.ndarray:
         """Positions of the forecast joints, (T, J, 3) float32 millimetres.
 
@@ -104,7 +107,7 @@ class ForecastInferencer(BaseInferencer):
             packed = self.pipeline(dict(sample, action='', path=str(path), start=start))
             if len(packed['target']) < model.num_frames_out:
                 del packed['target']  # the file ends before the forecast does
-            yield default_collate([packed])
+            yield self.collate_fn([packed])
 
     @torch.no_grad()
     def forward(self, inputs: dict[str, Any], **kwargs: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,341 @@
+"""What every method has to do through the tools. A new method joins by its entry in METHODS.
+
+Each test runs a tool as a user would, in a process of its own, on data made small.
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+ROOT = Path(__file__).resolve().parents[1]
+PROCESS_TIMEOUT = 240
+
+
+class Method(NamedTuple):
+    """A method under test.
+
+    ``options`` turns the folder of its generated data into settings that make the headline config
+    small: 3 epochs of 5 full batches, an odd number of test samples, no worker processes.
+    """
+
+    config: str
+    data: str  # fixture that generates it
+    options: Callable[[Path], dict]
+    score: str
+    demo_input: Callable[[Path], Path]
+
+
+def stcformer_options(root: Path) -> dict:
+    loaders = {
+        f'{split}_dataloader.{key}': value
+        for split in ('train', 'val', 'test')
+        for key, value in {
+            'dataset.data_root': str(root),
+            'dataset.actions': ['walking', 'eating'],
+            'num_workers': 0,
+            'batch_size': 8,
+            'dataset.stride': 5,
+            # even in training, so that two processes share each batch evenly; odd in testing
+            'dataset.indices': 40 if split == 'train' else 39,
+        }.items()
+    }
+    return {**loaders, 'train_cfg.max_epochs': 3, 'model.channels': 8, 'model.num_blocks': 1}
+
+
+METHODS = [
+    Method(
+        'configs/stcformer.py',
+        'h36m_root',
+        stcformer_options,
+        'forecast/A-MPJPE',
+        lambda root: root / 'S5' / 'walking_1.txt',
+    ),
+]
+
+
+def command_options(options: dict) -> list[str]:
+    """Settings as the words behind --cfg-options."""
+    words = []
+    for key, value in options.items():
+        text = ','.join(map(str, value)) if isinstance(value, list) else str(value)
+        words.append(f'{key}={text}')
+    return words
+
+
+def run(*command: object, ok: bool = True, **environment: str) -> str:
+    """Run a command in the repository; what it printed."""
+    result = subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env={**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PROCESS_TIMEOUT,
+    )
+    assert (result.returncode == 0) == ok, result.stdout[-6000:]
+    return result.stdout
+
+
+def python(*command: object, **options: object) -> str:
+    return run(sys.executable, *command, **options)
+
+
+def free_port() -> str:
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        return str(sock.getsockname()[1])
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)['state_dict']
+
+
+def validation_scores(work_dir: Path, score: str) -> list[float]:
+    """The score after each epoch, from the logs of all runs in a work dir."""
+    found = {}
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            row = json.loads(line)
+            if score in row:
+                found[row['step']] = row[score]
+    return [found[step] for step in sorted(found)]
+
+
+def test_score(output: str, score: str) -> float:
+    """The score that tools/test.py printed."""
+    return float(re.findall(rf'Epoch\(test\).*?{re.escape(score)}: ([\d.]+)', output)[-1])
+
+
+test_score.__test__ = False
+
+
+class Case(NamedTuple):
+    method: Method
+    root: Path  # of the data
+    config: Path  # the headline config made small
+    work_dir: Path  # of the uninterrupted run
+    log: str
+
+
+@pytest.fixture(scope='module', params=METHODS, ids=lambda method: Path(method.config).stem)
+def case(request, tmp_path_factory) -> Case:
+    """The small config, trained once without interruption through tools/train.py."""
+    method = request.param
+    root = request.getfixturevalue(method.data)
+    folder = tmp_path_factory.mktemp('wiring')
+    cfg = Config.fromfile(ROOT / method.config)
+    cfg.merge_from_dict(method.options(root))
+    cfg.dump(folder / 'small.py')
+    log = python('tools/train.py', folder / 'small.py', '--work-dir', folder / 'whole')
+    return Case(method, root, folder / 'small.py', folder / 'whole', log)
+
+
+def last_checkpoint(work_dir: Path) -> Path:
+    return Path((work_dir / 'last_checkpoint').read_text())
+
+
+def test_training_leaves_checkpoints_and_scores(case):
+    assert last_checkpoint(case.work_dir).name == 'epoch_3.pth'
+    scores = validation_scores(case.work_dir, case.method.score)
+    assert len(scores) == 3
+    assert np.isfinite(scores).all()
+    assert list(case.work_dir.glob('best_*.pth'))
+
+
+def test_same_seed_same_weights(case, tmp_path):
+    options = ['--cfg-options', 'train_cfg.max_epochs=1']
+    python('tools/train.py', case.config, '--work-dir', tmp_path, *options)
+    one, two = weights(tmp_path / 'epoch_1.pth'), weights_after_first_epoch(case)
+    for name in one:
+        assert torch.equal(one[name], two[name]), name
+
+
+def weights_after_first_epoch(case) -> dict[str, torch.Tensor]:
+    """max_keep_ckpts drops it from the whole run, so it is trained with all kept."""
+    folder = case.work_dir.parent / 'kept'
+    if not folder.exists():
+        options = ['--cfg-options', 'default_hooks.checkpoint.max_keep_ckpts=-1']
+        python('tools/train.py', case.config, '--work-dir', folder, *options)
+    return weights(folder / 'epoch_1.pth')
+
+
+def test_killed_run_resumes_to_the_same_weights(case, tmp_path):
+    """SIGKILL in the middle of the second epoch, then --resume auto."""
+    cfg = Config.fromfile(case.config)
+    cfg.custom_imports.imports.append('tests.sigkill_hook')
+    cfg.custom_hooks.append(dict(type='SigkillHook', iteration=7))
+    cfg.dump(tmp_path / 'killed.py')
+    work_dir = tmp_path / 'run'
+    result = subprocess.run(
+        [sys.executable, 'tools/train.py', tmp_path / 'killed.py', '--work-dir', work_dir],
+        cwd=ROOT,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
+        capture_output=True,
+        timeout=PROCESS_TIMEOUT,
+    )
+    assert result.returncode == -signal.SIGKILL, result.stderr[-3000:]
+    assert last_checkpoint(work_dir).name == 'epoch_1.pth'  # 5 batches an epoch, killed in the 2nd
+
+    log = python('tools/train.py', case.config, '--work-dir', work_dir, '--resume', 'auto')
+    assert 'resumed epoch: 1' in log
+    whole, resumed = (weights(last_checkpoint(folder)) for folder in (case.work_dir, work_dir))
+    assert last_checkpoint(work_dir).name == 'epoch_3.pth'
+    for name in whole:
+        assert torch.equal(whole[name], resumed[name]), name
+
+
+def test_resume_from_a_named_checkpoint(case, tmp_path):
+    source = case.work_dir / 'epoch_2.pth'
+    log = python(
+        *('tools/train.py', case.config, '--work-dir', tmp_path),
+        *('--resume', source),
+    )
+    assert 'resumed epoch: 2' in log
+    whole, resumed = weights(case.work_dir / 'epoch_3.pth'), weights(tmp_path / 'epoch_3.pth')
+    for name in whole:
+        assert torch.equal(whole[name], resumed[name]), name
+
+
+def test_two_processes_score_as_one(case, tmp_path):
+    """Half the batch in each of two processes is the same training; no sample counts twice.
+
+    39 test samples make the sampler repeat one to fill up.
+    """
+    half = ['--cfg-options', 'train_dataloader.batch_size=4']
+    work_dir = tmp_path / 'two'
+    run(
+        *('bash', 'tools/dist_train.sh', case.config, 2, '--work-dir', work_dir, *half),
+        PORT=free_port(),
+    )
+    score = case.method.score
+    np.testing.assert_allclose(
+        validation_scores(work_dir, score),
+        validation_scores(case.work_dir, score),
+        rtol=1e-3,
+    )
+    # the same checkpoint, so that nothing but the sharing out differs
+    checkpoint = last_checkpoint(case.work_dir)
+    one = python('tools/test.py', case.config, checkpoint, '--work-dir', tmp_path / 'test1')
+    two = run(
+        *('bash', 'tools/dist_test.sh', case.config, checkpoint, 2),
+        *('--work-dir', tmp_path / 'test2'),
+        PORT=free_port(),
+    )
+    assert test_score(two, score) == pytest.approx(test_score(one, score), abs=2e-4)
+
+
+def test_two_nodes_train(case, tmp_path):
+    """Two launchers of one process each find one another over loopback."""
+    environment = {
+        **os.environ,
+        'PYTHON': sys.executable,
+        'OMP_NUM_THREADS': '1',
+        'NNODES': '2',
+        'MASTER_ADDR': '127.0.0.1',
+        'PORT': free_port(),
+    }
+    options = ['--cfg-options', 'train_dataloader.batch_size=4', 'train_cfg.max_epochs=1']
+    command = ['bash', 'tools/dist_train.sh', case.config, '1', '--work-dir', tmp_path, *options]
+    nodes = [
+        subprocess.Popen(
+            [str(word) for word in command],
+            cwd=ROOT,
+            env={**environment, 'NODE_RANK': str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    outputs = [node.communicate(timeout=PROCESS_TIMEOUT)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], '\n'.join(out[-3000:] for out in outputs)
+    score = case.method.score
+    expected = validation_scores(case.work_dir, score)[:1]
+    np.testing.assert_allclose(validation_scores(tmp_path, score), expected, rtol=1e-3)
+
+
+def test_amp_trains_in_bfloat16_on_cpu(case, tmp_path):
+    options = ['--cfg-options', 'train_cfg.max_epochs=1']
+    log = python('tools/train.py', case.config, '--work-dir', tmp_path, '--amp', *options)
+    assert 'BFloat16OptimWrapper' in log
+    (amp,) = validation_scores(tmp_path, case.method.score)
+    exact = validation_scores(case.work_dir, case.method.score)[0]
+    assert amp == pytest.approx(exact, rel=0.2)
+    assert amp != exact
+
+
+def test_auto_scale_lr(case, tmp_path):
+    options = ['--cfg-options', 'train_cfg.max_epochs=1']
+    log = python(
+        *('tools/train.py', case.config, '--work-dir', tmp_path),
+        *('--auto-scale-lr', '--no-validate', *options),
+    )
+    base = Config.fromfile(case.config).auto_scale_lr.base_batch_size
+    batch = Config.fromfile(case.config).train_dataloader.batch_size
+    assert f'Scaling the original LR by {batch / base}' in log
+    assert not validation_scores(tmp_path, case.method.score)
+
+
+@pytest.mark.parametrize('host', ['mmpose', 'mmdet'])
+def test_headline_runs_under_the_hosts_own_script(case, tmp_path, host):
+    script = Path(find_spec(host).submodule_search_locations[0], '.mim', 'tools', 'train.py')
+    options = {**case.method.options(case.root), 'train_cfg.max_epochs': 1}
+    python(
+        *(script, case.method.config, '--work-dir', tmp_path),
+        *('--cfg-options', *command_options(options)),
+    )
+    ours = validation_scores(case.work_dir, case.method.score)[0]
+    assert validation_scores(tmp_path, case.method.score) == [ours]
+
+
+def test_foreign_checkpoint_is_refused_everywhere(case, tmp_path):
+    bad = tmp_path / 'foreign.pth'
+    torch.save(dict(state_dict={}, extra=Foreign()), bad)
+    common = ('--work-dir', tmp_path / 'work')
+    for command in (
+        ('tools/train.py', case.config, '--resume', bad, *common),
+        ('tools/train.py', case.config, *common, '--cfg-options', f'load_from={bad}'),
+        ('tools/test.py', case.config, bad, *common),
+        ('tools/demo.py', case.config, bad, case.method.demo_input(case.root)),
+    ):
+        log = python(*command, ok=False)
+        assert 'foreign.pth: refused, because this checkpoint holds more than weights' in log
+
+
+class Foreign:
+    """A type that no checkpoint of mmengine holds."""
+
+
+def test_demo_draws_and_writes_json(case, tmp_path):
+    checkpoint = last_checkpoint(case.work_dir)
+    out = python(
+        *('tools/demo.py', case.config, checkpoint, case.method.demo_input(case.root)),
+        *('--out-dir', tmp_path),
+    )
+    drawings = [Path(line) for line in out.splitlines() if line.endswith(('.gif', '.mp4', '.png'))]
+    assert drawings
+    assert all(drawing.stat().st_size > 1000 for drawing in drawings)
+    assert len(json.loads((tmp_path / 'predictions.json').read_text())) == 1
+
+
+def test_unknown_options_are_refused(case, tmp_path):
+    log = python(
+        *('tools/train.py', case.config, '--work-dir', tmp_path),
+        *('--cfg-options', 'model.no_such_option=1'),
+        ok=False,
+    )
+    assert 'no_such_option' in log
