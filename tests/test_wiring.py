@@ -35,6 +35,7 @@ class Method(NamedTuple):
     data: str  # fixture that generates it
     options: Callable[[Path], dict]
     score: str
+    outfile: str  # ending of the file that its metric writes
     demo_input: Callable[[Path], Path]
 
 
@@ -61,6 +62,7 @@ METHODS = [
         'h36m_root',
         stcformer_options,
         'forecast/A-MPJPE',
+        '.npz',
         lambda root: root / 'S5' / 'walking_1.txt',
     ),
 ]
@@ -318,6 +320,17 @@ def test_foreign_checkpoint_is_refused_everywhere(case, tmp_path):
 
 class Foreign:
     """A type that no checkpoint of mmengine holds."""
+
+
+def test_test_writes_predictions_and_drawings(case, tmp_path):
+    command = ['tools/test.py', case.config, last_checkpoint(case.work_dir)]
+    command += ['--work-dir', tmp_path / 'work', '--show-dir', tmp_path / 'drawings']
+    python(*command, '--out', tmp_path / 'predictions.pkl')
+    assert (tmp_path / 'predictions.pkl').stat().st_size > 1000
+    assert list((tmp_path / 'drawings').iterdir())
+    log = python(*command, '--out', tmp_path / f'predictions{case.method.outfile}')
+    assert f'written to {tmp_path}' in log
+    assert (tmp_path / f'predictions{case.method.outfile}').stat().st_size > 1000
 
 
 def test_demo_draws_and_writes_json(case, tmp_path):

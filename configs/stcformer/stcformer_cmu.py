@@ -1,7 +1,7 @@
 """STCFormer on CMU motion capture.
 
-    mkdir -p data/cmu_mocap, with train/<action>/<action>_<i>.txt and test/... in it
-    python tools/train.py configs/stcformer/stcformer_cmu.py
+mkdir -p data/cmu_mocap, with train/<action>/<action>_<i>.txt and test/... in it
+python tools/train.py configs/stcformer/stcformer_cmu.py
 """
 
 _base_ = ['../stcformer.py']
