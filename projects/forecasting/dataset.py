@@ -1,7 +1,8 @@
 """Motion capture data sets for pose forecasting: Human3.6M and CMU."""
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,35 @@ class MotionSequence(NamedTuple):
     """(T, J, 3) float32 forecast joints at the data set's frame rate, millimetres."""
 
 
+def list_missing(paths: Sequence[Path]) -> str:
+    """Missing files by folder; a folder that is missing itself stands for all of its files."""
+    folders: dict[Path, list[str]] = {}
+    for path in paths:
+        folders.setdefault(path.parent, []).append(path.name)
+    return '; '.join(
+        f'{folder}: {", ".join(names)}' if folder.is_dir() else f'{folder} (no such folder)'
+        for folder, names in folders.items()
+    )
+
+
+def windows_of(starts: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
+    """Windows as one array of records.
+
+    Args:
+        starts: Pairs of a sequence's index and its windows' first frames.
+
+    Returns:
+        (N,) records of ``sequence`` and ``start``, sequence by sequence.
+    """
+    kind = np.dtype([('sequence', np.int32), ('start', np.int32)])
+    parts = [np.empty(0, kind)]
+    for sequence, frames in starts:
+        part = np.empty(len(frames), kind)
+        part['sequence'], part['start'] = sequence, frames
+        parts.append(part)
+    return np.concatenate(parts)
+
+
 class MotionForecastDataset(BaseDataset, ABC):
     """Windows of observed and forecast frames out of motion files.
 
@@ -47,7 +77,7 @@ class MotionForecastDataset(BaseDataset, ABC):
         frame_step: Take every n-th frame of the files; 2 turns 50 frames a second into 25.
         cache_dir: Where parsed files are kept, see ``motion_files.default_cache_dir``.
         pipeline: Transforms of a sample.
-        kwargs: Further options of mmengine's ``BaseDataset`` (``test_mode``, ``indices``, ...).
+        kwargs: Further options of mmengine's ``BaseDataset``: ``test_mode``, ``indices``, ...
 
     Raises:
         ValueError: If an option is out of range, a file malformed, or no window remains.
@@ -56,6 +86,7 @@ class MotionForecastDataset(BaseDataset, ABC):
     skeleton: Skeleton
     all_actions: tuple[str, ...]
     splits: tuple[str, ...] = ('train', 'val', 'test')
+    protocol_frames_out: int  # frames that every fixed test window has left to forecast
 
     def __init__(
         self,
@@ -84,11 +115,14 @@ class MotionForecastDataset(BaseDataset, ABC):
                 raise ValueError(f'{name} is {value!r}, expected a whole number of 1 or more')
         if not 0 < fraction <= 1:
             raise ValueError(f'fraction is {fraction!r}, expected a number above 0 and at most 1')
-        if num_frames > _PROTOCOL_OBSERVED and samples_per_action is not None:
-            raise ValueError(
-                f'num_frames is {num_frames}: the fixed test windows of samples_per_action '
-                f'leave room for at most {_PROTOCOL_OBSERVED} observed frames'
-            )
+        if samples_per_action is not None:
+            room = dict(num_frames=_PROTOCOL_OBSERVED, num_frames_out=self.protocol_frames_out)
+            for name, value in dict(num_frames=num_frames, num_frames_out=num_frames_out).items():
+                if value > room[name]:
+                    raise ValueError(
+                        f'{name} is {value}: the fixed test windows of samples_per_action leave '
+                        f'room for at most {room[name]}'
+                    )
         unknown = sorted(set(actions or ()) - set(self.all_actions))
         if unknown:
             raise ValueError(f'actions {unknown} are not among {sorted(self.all_actions)}')
@@ -106,6 +140,7 @@ class MotionForecastDataset(BaseDataset, ABC):
             data_root=data_root,
             metainfo=self.describe(),
             pipeline=list(pipeline),
+            serialize_data=False,  # the windows are one array already, which workers share
             **kwargs,
         )
 
@@ -135,8 +170,12 @@ class MotionForecastDataset(BaseDataset, ABC):
     def motion_files(self) -> list[tuple[str, Path]]:
         """Action and path of every file of the split, in a fixed order, present or not."""
 
-    def load_data_list(self) -> list[dict[str, int]]:
-        """Read the files and list the windows, as index of the sequence and first frame."""
+    def load_data_list(self) -> np.ndarray:
+        """Read the files and list the windows.
+
+        Returns:
+            (N,) records of ``sequence``, an index into ``sequences``, and ``start``, a frame.
+        """
         files = self.motion_files()
         missing = [path for _, path in files if not path.is_file()]
         joints = list(self.skeleton.forecast_joints)
@@ -154,50 +193,45 @@ class MotionForecastDataset(BaseDataset, ABC):
         if missing:
             print_log(
                 f'{type(self).__name__}: {len(missing)} of {len(files)} files of split '
-                f'{self.split!r} are missing and left out: '
-                + ', '.join(str(path) for path in missing),
+                f'{self.split!r} are missing and left out: {list_missing(missing)}',
                 logger='current',
-                level=30,  # logging.WARNING
+                level=logging.WARNING,
             )
         if self.samples_per_action is None:
             windows = self._all_windows()
         else:
             windows = self._protocol_windows(self.samples_per_action)
-        if self.fraction < 1 and windows:
+        if self.fraction < 1 and len(windows):
             count = max(1, round(self.fraction * len(windows)))
-            keep = np.linspace(0, len(windows) - 1, count).round().astype(int)
-            windows = [windows[index] for index in keep]
-        if not windows:
+            windows = windows[np.linspace(0, len(windows) - 1, count).round().astype(int)]
+        if not len(windows):
             longest = max(len(sequence.positions) for sequence in self.sequences)
             raise ValueError(
                 f'{self.data_root}: no sequence of split {self.split!r} holds a window of '
                 f'{self.window} frames; the longest has {longest}'
             )
-        return [dict(sequence=sequence, start=start) for sequence, start in windows]
+        return windows
 
-    def _all_windows(self) -> list[tuple[int, int]]:
-        return [
-            (index, start)
-            for index, sequence in enumerate(self.sequences)
-            for start in range(0, len(sequence.positions) - self.window + 1, self.stride)
-        ]
+    def _all_windows(self) -> np.ndarray:
+        ends = [len(sequence.positions) - self.window + 1 for sequence in self.sequences]
+        return windows_of((i, np.arange(0, max(end, 0), self.stride)) for i, end in enumerate(ends))
 
     @abstractmethod
-    def _protocol_windows(self, samples: int) -> list[tuple[int, int]]:
+    def _protocol_windows(self, samples: int) -> np.ndarray:
         """The literature's fixed windows; where they lie differs between the data sets."""
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """The sample ``idx`` before its pipeline."""
-        info = super().get_data_info(idx)
+        info = self.data_list[idx]
         sequence = self.sequences[info['sequence']]
-        start = info['start']
+        start = int(info['start'])
         return dict(
             motion=sequence.positions[start : start + self.window],
             num_frames=self.num_frames,
             action=sequence.action,
             path=str(sequence.path),
             start=start,
-            sample_idx=info['sample_idx'],
+            sample_idx=idx,
         )
 
 
@@ -215,6 +249,7 @@ class Human36MForecastDataset(MotionForecastDataset):
         *('posing', 'purchases', 'sitting', 'sittingdown', 'takingphoto', 'waiting'),
         *('walkingdog', 'walkingtogether'),
     )
+    protocol_frames_out = 100
     subjects = dict(train=(1, 6, 7, 8, 9), val=(11,), test=(5,))
 
     def motion_files(self) -> list[tuple[str, Path]]:
@@ -226,7 +261,7 @@ class Human36MForecastDataset(MotionForecastDataset):
             for trial in (1, 2)
         ]
 
-    def _protocol_windows(self, samples: int) -> list[tuple[int, int]]:
+    def _protocol_windows(self, samples: int) -> np.ndarray:
         """Half of the windows from each trial, drawn in turn from one generator an action.
 
         The last 150 frames and the first 16 take no draw (Martinez et al. 2017).
@@ -245,7 +280,7 @@ class Human36MForecastDataset(MotionForecastDataset):
                     f'{folder}: action {action!r} has {len(pair)} of 2 trials; the fixed test '
                     'windows need both, so the action is left out',
                     logger='current',
-                    level=30,
+                    level=logging.WARNING,
                 )
                 continue
             limits = [len(self.sequences[index].positions) - 150 for index in pair]
@@ -259,18 +294,8 @@ class Human36MForecastDataset(MotionForecastDataset):
             # one draw for trial 1, one for trial 2, and so on
             draws = generator.randint([16, 16], limits, size=(samples // 2, 2))
             starts = draws + _PROTOCOL_OBSERVED - self.num_frames
-            windows += [(pair[trial], int(start)) for trial in (0, 1) for start in starts[:, trial]]
-        return self._that_fit(windows)
-
-    def _that_fit(self, windows: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        for index, start in windows:
-            frames = len(self.sequences[index].positions)
-            if start + self.window > frames:
-                raise ValueError(
-                    f'{self.sequences[index].path}: a fixed test window from frame {start} needs '
-                    f'{self.window} frames, the sequence has {frames}'
-                )
-        return windows
+            windows += [(pair[trial], starts[:, trial]) for trial in (0, 1)]
+        return windows_of(windows)
 
 
 @DATASETS.register_module()
@@ -289,6 +314,7 @@ class CMUForecastDataset(MotionForecastDataset):
         *('soccer', 'walking', 'washwindow'),
     )
     splits = ('train', 'val', 'trainval', 'test')
+    protocol_frames_out = 25
 
     def motion_files(self) -> list[tuple[str, Path]]:
         """The files found; an action without any is named once and left out."""
@@ -309,17 +335,17 @@ class CMUForecastDataset(MotionForecastDataset):
             files += [(action, Path(folder, action, f'{action}_{n}.txt')) for n in numbers]
         return files
 
-    def _protocol_windows(self, samples: int) -> list[tuple[int, int]]:
+    def _protocol_windows(self, samples: int) -> np.ndarray:
         """The windows of every file, from a generator that starts anew for each."""
         windows = []
         for index, sequence in enumerate(self.sequences):
-            limit = len(sequence.positions) - _PROTOCOL_OBSERVED - 25
-            if limit <= 0 or self.num_frames_out > 25:
+            limit = len(sequence.positions) - _PROTOCOL_OBSERVED - self.protocol_frames_out
+            if limit <= 0:
                 raise ValueError(
                     f'{sequence.path}: has {len(sequence.positions)} frames at the rate used; the '
-                    'fixed test windows need more than 75 and forecast at most 25'
+                    'fixed test windows need at least 76'
                 )
             draws = np.random.RandomState(_PROTOCOL_SEED).randint(0, limit, size=samples)
             starts = draws + _PROTOCOL_OBSERVED - self.num_frames
-            windows += [(index, int(start)) for start in starts]
-        return windows
+            windows.append((index, starts))
+        return windows_of(windows)

@@ -2,10 +2,14 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from projects.forecasting import CMUForecastDataset, Human36MForecastDataset
+from projects.forecasting.dataset import MotionSequence
 from projects.forecasting.motion_files import read_motion
 from projects.skeleton import CMU, HUMAN36M
 from tests.conftest import smooth_rotations, write_motion
@@ -101,7 +105,7 @@ def test_fixed_windows_need_long_sequences(h36m_root, cmu_root):
     with pytest.raises(ValueError, match='expected an even number'):
         Human36MForecastDataset(h36m_root, 'test', samples_per_action=7, **ACTIONS)
     short = dict(num_frames_out=30, samples_per_action=8, actions=['walking'])
-    with pytest.raises(ValueError, match='forecast at most 25'):
+    with pytest.raises(ValueError, match='num_frames_out is 30.*at most 25'):
         CMUForecastDataset(cmu_root, 'test', **short)
     with pytest.raises(ValueError, match='num_frames is 60.*at most 50'):
         CMUForecastDataset(cmu_root, 'test', num_frames=60, samples_per_action=8)
@@ -135,7 +139,11 @@ def test_missing_files_are_named_once_and_the_rest_is_used(h36m_root, tmp_path, 
     assert len(data.sequences) == 3
     (message,) = warnings_of(caplog)
     assert '1 of 4 files' in message
-    assert 'S5/eating_2.txt' in message
+    assert message.endswith('S5: eating_2.txt')
+    Human36MForecastDataset(h36m_root, 'train', **ACTIONS)
+    message = warnings_of(caplog)[-1]
+    assert '16 of 20 files' in message
+    assert 'S6 (no such folder); ' in message
 
 
 def test_nothing_there(tmp_path):
@@ -168,8 +176,30 @@ def test_bad_options(h36m_root, options, message):
         )
 
 
-def test_shared_across_workers_the_order_is_the_same(h36m_root):
-    one = Human36MForecastDataset(h36m_root, 'test', **ACTIONS)
-    two = Human36MForecastDataset(h36m_root, 'test', serialize_data=False, **ACTIONS)
-    for index in (0, 50, len(one) - 1):
-        assert one.get_data_info(index)['start'] == two.get_data_info(index)['start']
+def test_subset_by_indices(h36m_root):
+    full = Human36MForecastDataset(h36m_root, 'test', **ACTIONS)
+    for indices, expected in ((5, range(5)), ([50, 3], [50, 3])):
+        part = Human36MForecastDataset(h36m_root, 'test', indices=indices, **ACTIONS)
+        assert len(part) == len(expected)
+        for index, other in enumerate(expected):
+            assert torch.equal(part[index]['observed'], full[other]['observed'])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    frames=st.lists(st.integers(0, 90), max_size=4),
+    stride=st.integers(1, 40),
+    observed=st.integers(1, 12),
+    forecast=st.integers(1, 30),
+)
+def test_windows_lie_inside_and_none_is_missed(frames, stride, observed, forecast):
+    data = object.__new__(Human36MForecastDataset)
+    data.num_frames, data.num_frames_out, data.stride = observed, forecast, stride
+    data.sequences = [MotionSequence(None, '', np.zeros((count, 1, 3))) for count in frames]
+    expected = [
+        (index, start)
+        for index, count in enumerate(frames)
+        for start in range(count)
+        if start % stride == 0 and start + observed + forecast <= count
+    ]
+    assert [tuple(window) for window in data._all_windows().tolist()] == expected

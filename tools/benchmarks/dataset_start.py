@@ -77,7 +77,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = args.data_root
         if root is None:
-            write_human36m(folder, actions=['walking', 'eating', 'posing'], subjects=(1,))
+            write_human36m(folder, subjects=(1,))
             root = Path(folder, 'dataset')
 
         def start(cache: str) -> MotionForecastDataset:
