@@ -1,18 +1,20 @@
-"""What every method's runs share: seeding that survives a resume, bfloat16, and CPU processes."""
+"""What all runs share: options, seeding that survives a resume, bfloat16, CPU processes."""
 
+import argparse
 import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
-from mmengine.registry import FUNCTIONS, HOOKS, OPTIM_WRAPPERS
+from mmengine.registry import FUNCTIONS, HOOKS, OPTIM_WRAPPERS, RUNNERS
 from mmengine.runner import Runner, autocast
 from torch import nn
 
@@ -67,6 +69,56 @@ class BFloat16OptimWrapper(OptimWrapper):
         """Run the forward pass under bfloat16 autocast."""
         with super().optim_context(model), autocast(dtype=torch.bfloat16):
             yield
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options that training and testing have in common.
+
+    Args:
+        parser: Of the tool's command line.
+    """
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints [work_dirs/CONFIG_NAME]')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, as in train_cfg.max_epochs=3',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    # torch.distributed.launch passes it; torchrun sets the environment variable alone
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config file with the options of :func:`add_run_options`.
+
+    Args:
+        args: Command line, with ``config`` beside those options.
+
+    Returns:
+        The config, its ``work_dir`` and ``launcher`` set.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    return cfg
+
+
+def run_config(cfg: Config) -> Runner:
+    """The runner of a config, its processes joined.
+
+    Args:
+        cfg: The config, with ``launcher``.
+    """
+    join_cpu_processes(cfg)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
 def enable_amp(cfg: Config) -> None:

@@ -2,15 +2,13 @@
 
 import argparse
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import INFERENCERS, init_default_scope
 
-import projects  # noqa: F401 - repairs the installed host libraries, registers what is shared
+from projects.files import whole_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,13 +53,8 @@ def run(
     inferencer = INFERENCERS.build(dict(settings, show_progress=False))
     result = inferencer(list(inputs), out_dir=out_dir, **options)
 
-    target = Path(out_dir, 'predictions.json')
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        'w', dir=target.parent, suffix='.json', delete=False, encoding='utf-8'
-    ) as file:
-        json.dump(result['predictions'], file)
-    os.replace(file.name, target)
+    with whole_file(Path(out_dir, 'predictions.json')) as partial:
+        partial.write_text(json.dumps(result['predictions']), encoding='utf-8')
     return result
 
 

@@ -1,20 +1,16 @@
 """Train a model from a config file."""
 
 import argparse
-from pathlib import Path
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.config import Config
 
-from projects.runtime import enable_amp, join_cpu_processes
+from projects.runtime import add_run_options, enable_amp, load_config, run_config
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='folder of logs and checkpoints [work_dirs/CONFIG_NAME]')
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -29,28 +25,13 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate by actual over base batch size (auto_scale_lr)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, as in train_cfg.max_epochs=3',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    add_run_options(parser)
     return parser.parse_args()
 
 
 def build_config(args: argparse.Namespace) -> Config:
     """The config with the command line's settings."""
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    cfg.launcher = args.launcher
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    cfg = load_config(args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
@@ -65,13 +46,5 @@ def build_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def main() -> None:
-    """Train."""
-    cfg = build_config(parse_args())
-    join_cpu_processes(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.train()
-
-
 if __name__ == '__main__':
-    main()
+    run_config(build_config(parse_args())).train()

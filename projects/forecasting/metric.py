@@ -1,10 +1,7 @@
 """The forecasting literature's scores, beside the baselines that need no learning."""
 
-import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +12,7 @@ from mmengine.registry import METRICS
 from rich.console import Console
 from rich.table import Table
 
+from projects.files import whole_file
 from projects.forecasting.losses import constant_velocity, joint_errors, repeat_last_pose
 
 BASELINES = OrderedDict(
@@ -172,18 +170,10 @@ class ForecastMPJPE(BaseMetric):
         return capture.get()
 
     def _write(self, results: list[dict[str, Any]], actions: np.ndarray) -> None:
-        """Write ``outfile`` under a temporary name and rename it."""
-        target = Path(self.outfile)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, suffix='.npz', delete=False) as file:
-            try:
-                np.savez_compressed(
-                    file,
-                    forecast=np.stack([record['forecast'] for record in results]),
-                    target=np.stack([record['target'] for record in results]),
-                    action=actions,
-                )
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-        os.replace(file.name, target)
+        with whole_file(self.outfile) as partial:
+            np.savez_compressed(
+                partial,
+                forecast=np.stack([record['forecast'] for record in results]),
+                target=np.stack([record['target'] for record in results]),
+                action=actions,
+            )

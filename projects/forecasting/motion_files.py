@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from projects.files import whole_file
 from projects.skeleton import Skeleton
 
 # Raised whenever the same file would yield other positions than before.
@@ -92,22 +92,9 @@ def read_motion(path: Path, skeleton: Skeleton, cache_dir: Path | None = None) -
     rotations = columns[:, 3:].reshape(len(columns), -1, 3)
     rotations[:, 0] = 0  # the root's map is the global rotation
     positions = skeleton.forward_kinematics(rotations).astype(np.float32)
-    _write_cache(cached, positions)
-    return positions
-
-
-def _write_cache(target: Path, positions: np.ndarray) -> None:
-    """Write under a temporary name and rename, so that no other process sees half a file.
-
-    A cache that cannot be written (a full or read-only disk) costs time, never the run.
-    """
-    temporary = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, suffix='.tmp', delete=False) as file:
-            temporary = file.name
-            np.save(file, positions)
-        os.replace(temporary, target)
+        with whole_file(cached) as partial:
+            np.save(partial, positions)
     except OSError:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        pass  # a full or read-only disk costs time, never the run
+    return positions

@@ -1,8 +1,6 @@
 """Drawing forecasts as animations."""
 
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+
+from projects.files import whole_file
 
 OBSERVED, TRUE, FORECAST = '#5b6470', '#1b9e77', '#d95f02'
 
@@ -136,16 +136,8 @@ def draw_forecast(
     # a pause on the last frame, so that the loop's start is seen
     frames = [*range(len(steps)), *[len(steps) - 1] * round(frame_rate * speed)]
     animation = FuncAnimation(figure, show, frames=frames, blit=False)
-    target_path = Path(path)
-    target_path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target_path.parent, suffix='.gif')
-    os.close(handle)
-    try:
-        animation.save(temporary, writer=PillowWriter(fps=frame_rate * speed))
-        os.replace(temporary, target_path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as partial:
+        animation.save(partial, writer=PillowWriter(fps=frame_rate * speed))
 
 
 @HOOKS.register_module()

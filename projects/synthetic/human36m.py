@@ -1,11 +1,11 @@
 """Writes motions of the synthetic figure as Human3.6M's exponential-map text files."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from projects.files import whole_file
 from projects.synthetic.curves import PARTS
 from projects.synthetic.figure import Motion
 from projects.synthetic.sampling import Layer, Style, sample_mix
@@ -165,14 +165,9 @@ def write_human36m(
                     seed=seed,
                     difficulty=difficulty,
                 )
-                folder.mkdir(parents=True, exist_ok=True)
                 path = folder / f'{action}_{trial}.txt'
-                partial = path.with_name(f'.{path.name}.{os.getpid()}')
-                try:
+                with whole_file(path) as partial:
                     partial.write_text(motion_text(motion))
-                    partial.replace(path)
-                finally:
-                    partial.unlink(missing_ok=True)
                 paths.append(path)
                 if progress is not None:
                     progress(path)

@@ -122,10 +122,10 @@ def test_bad_requests_write_nothing(tmp_path, change, message):
 
 
 def test_failed_writing_leaves_no_half_file(tmp_path, monkeypatch):
-    def fails(self, target):
+    def fails(source, target):
         raise OSError('disk full')
 
-    monkeypatch.setattr('pathlib.Path.replace', fails)
+    monkeypatch.setattr('os.replace', fails)
     with pytest.raises(OSError, match='disk full'):
         write_human36m(tmp_path, **QUICK)
     assert not [path for path in tmp_path.rglob('*') if path.is_file()]

@@ -5,13 +5,10 @@ Example:
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # runs without installing, too
 
 from projects.synthetic.human36m import (
     ACTION_NAMES,

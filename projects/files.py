@@ -1,0 +1,30 @@
+"""Writing files whole or not at all."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A path to write to, which takes the name ``path`` when the block ends without an error.
+
+    Nobody ever sees half a file under the name, and an interrupted write leaves what was there
+    before. The temporary name has the same ending and folder; the folder is made if missing.
+
+    Args:
+        path: The file to write.
+
+    Yields:
+        The temporary path.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f'.{target.stem}.{uuid.uuid4().hex}{target.suffix}')
+    try:
+        yield partial
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,28 @@
+import pytest
+
+from projects.files import whole_file
+
+
+def test_file_appears_only_when_complete(tmp_path):
+    target = tmp_path / 'new' / 'result.npz'
+    with whole_file(target) as partial:
+        partial.write_text('half')
+        assert partial.suffix == '.npz'
+        assert not target.exists()
+    assert target.read_text() == 'half'
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_interrupted_write_leaves_what_was_there(tmp_path):
+    target = tmp_path / 'result.txt'
+    target.write_text('before')
+
+    def write_and_fail():
+        with whole_file(target) as partial:
+            partial.write_text('half')
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_fail()
+    assert target.read_text() == 'before'
+    assert list(tmp_path.iterdir()) == [target]
