@@ -61,6 +61,9 @@ class ForecastInferencer(BaseInferencer):
     def _init_collate(self, cfg: Any) -> Callable:
         return default_collate  # mmengine's own takes no config such as dict(type=...)
 
+    def _init_visualizer(self, cfg: Any) -> None:
+        return None  # draws with functions of its own
+
     def read(self, path: str | Path) -> np.ndarray:
         """Positions of the forecast joints, (T, J, 3) float32 millimetres.
 

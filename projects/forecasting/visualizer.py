@@ -84,7 +84,7 @@ def draw_forecast(
         views, curves = [figure.add_subplot(projection='3d')], None
     else:
         grid = figure.add_gridspec(2, 2, height_ratios=(3.2, 1), hspace=0.12, wspace=0.0)
-        grid.update(left=0.08, right=0.98, top=0.93, bottom=0.1)
+        grid.update(left=0.08, right=0.98, top=0.9, bottom=0.1)
         views = [figure.add_subplot(grid[0, column], projection='3d') for column in (0, 1)]
         curves = figure.add_subplot(grid[1, :])
     parts = [observed, forecast] + ([target] if target is not None else [])
@@ -94,13 +94,13 @@ def draw_forecast(
         axes.set_xlim(low[2], high[2])
         axes.set_ylim(low[0], high[0])
         axes.set_zlim(low[1], high[1])
-        axes.set_box_aspect(np.maximum((high - low)[[2, 0, 1]], 1), zoom=1.25)
+        axes.set_box_aspect(np.maximum((high - low)[[2, 0, 1]], 1), zoom=1.08)
         axes.view_init(elev=12, azim=35)
         axes.set_axis_off()
     true_body = _Body(views[0], meta, width=3.5, alpha=1.0) if target is not None else None
     ghost = _Body(views[-1], meta, width=3.5, alpha=0.3) if target is not None else None
     body = _Body(views[-1], meta, width=3.5, alpha=1.0)
-    headings = [axes.set_title('', fontsize=10, y=0.98) for axes in views]
+    headings = [axes.set_title('', fontsize=10, y=1.0) for axes in views]
     cursor = None
     if target is not None:
         ahead = steps[len(observed) :]
@@ -113,7 +113,7 @@ def draw_forecast(
         curves.set(xlim=(steps[0], steps[-1]), xlabel='ms ahead', ylabel='error (mm)')
         curves.set_ylim(bottom=0)
         curves.axvspan(steps[0], 0, color=OBSERVED, alpha=0.12, lw=0)
-        curves.legend(loc='upper left', fontsize=8, frameon=False)
+        curves.legend(loc='upper left', bbox_to_anchor=(0.27, 1.05), fontsize=8, frameon=False)
         curves.spines[['top', 'right']].set_visible(False)
         cursor = curves.axvline(steps[0], color='black', lw=1)
 
