@@ -11,7 +11,8 @@ from mmengine.dataset import default_collate
 from mmengine.infer import BaseInferencer
 from mmengine.registry import DATASETS, INFERENCERS
 
-from projects.forecasting.losses import joint_errors, repeat_last_pose
+from projects.forecasting.baselines import repeat_last_pose
+from projects.forecasting.losses import joint_errors
 from projects.forecasting.motion_files import read_motion
 from projects.forecasting.transforms import PackForecastInputs
 from projects.forecasting.visualizer import draw_forecast

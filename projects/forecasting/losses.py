@@ -1,4 +1,4 @@
-"""Position errors of forecasts, as loss and as baseline."""
+"""Position errors of forecasts."""
 
 import torch
 from mmengine.registry import MODELS
@@ -23,39 +23,6 @@ def joint_errors(forecast: Tensor, target: Tensor) -> Tensor:
             f'forecast has shape {tuple(forecast.shape)}, target {tuple(target.shape)}'
         )
     return torch.linalg.vector_norm(forecast - target, dim=-1)
-
-
-def repeat_last_pose(observed: Tensor, num_frames_out: int) -> Tensor:
-    """The forecast that nothing moves.
-
-    Args:
-        observed: (B, T, J, 3).
-        num_frames_out: Frames T' to forecast.
-
-    Returns:
-        (B, T', J, 3).
-    """
-    return observed[:, -1:].expand(-1, num_frames_out, -1, -1)
-
-
-def constant_velocity(observed: Tensor, num_frames_out: int) -> Tensor:
-    """The forecast that every joint goes on as between the last two observed frames.
-
-    Args:
-        observed: (B, T, J, 3), T of 2 or more.
-        num_frames_out: Frames T' to forecast.
-
-    Returns:
-        (B, T', J, 3).
-
-    Raises:
-        ValueError: If only one frame is observed.
-    """
-    if observed.shape[1] < 2:
-        raise ValueError('a velocity needs 2 observed frames, found 1')
-    velocity = observed[:, -1:] - observed[:, -2:-1]
-    steps = torch.arange(1, num_frames_out + 1, dtype=observed.dtype, device=observed.device)
-    return observed[:, -1:] + velocity * steps.view(1, -1, 1, 1)
 
 
 @MODELS.register_module()

@@ -1,6 +1,5 @@
 """The forecasting literature's scores, beside the baselines that need no learning."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from projects.files import whole_file
-from projects.forecasting.losses import constant_velocity, joint_errors, repeat_last_pose
-
-BASELINES = OrderedDict(
-    [('repeat-last-pose', repeat_last_pose), ('constant-velocity', constant_velocity)]
-)
+from projects.forecasting.baselines import BASELINES
+from projects.forecasting.losses import joint_errors
 
 
 @METRICS.register_module()
@@ -127,7 +123,7 @@ class ForecastMPJPE(BaseMetric):
                 f'{broken} of {len(results)} forecasts hold values that are no finite numbers.'
             )
 
-        scores = OrderedDict()
+        scores = {}
         scores['A-MPJPE'] = errors['model'].mean()
         curve = errors['model'].mean(axis=0)  # (T',)
         for horizon, frame in self.frames.items():

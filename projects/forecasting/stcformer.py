@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from projects.forecasting.attention import STCAttention, STCTimeMap
-from projects.forecasting.losses import repeat_last_pose
+from projects.forecasting.baselines import repeat_last_pose
 
 DECODER_QUERIES = ('last_pose', 'true_future', 'shifted_future')
 

@@ -4,7 +4,8 @@ import torch
 from mmengine.registry import METRICS
 
 from projects.forecasting import ForecastMPJPE, Human36MForecastDataset
-from projects.forecasting.losses import constant_velocity, joint_errors, repeat_last_pose
+from projects.forecasting.baselines import constant_velocity, repeat_last_pose
+from projects.forecasting.losses import joint_errors
 
 J = 22
 
