@@ -1,8 +1,4 @@
-"""STCFormer on CMU motion capture.
-
-mkdir -p data/cmu_mocap, with train/<action>/<action>_<i>.txt and test/... in it
-python tools/train.py configs/stcformer/stcformer_cmu.py
-"""
+"""STCFormer on CMU motion capture, data/cmu_mocap/{train,test}/<action>/<action>_<i>.txt."""
 
 _base_ = ['../stcformer.py']
 
