@@ -73,9 +73,9 @@ def read_scalars(work_dir: Path) -> list[dict[str, float]]:
 def follow_training(process: subprocess.Popen, work_dir: Path, total: int) -> None:
     """Show a bar of the steps done, the loss and the validation score until training ends."""
     columns = (
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=12),
         MofNCompleteColumn(),
-        TextColumn('steps  loss {task.fields[loss]}  validation {task.fields[score]} '),
+        TextColumn('loss {task.fields[loss]}, validation {task.fields[score]}'),
         TimeElapsedColumn(),
         TextColumn('left'),
         TimeRemainingColumn(),
