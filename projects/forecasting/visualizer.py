@@ -84,7 +84,7 @@ def draw_forecast(
         views, curves = [figure.add_subplot(projection='3d')], None
     else:
         grid = figure.add_gridspec(2, 2, height_ratios=(3.2, 1), hspace=0.12, wspace=0.0)
-        grid.update(left=0.08, right=0.98, top=0.88, bottom=0.1)
+        grid.update(left=0.08, right=0.98, top=0.86, bottom=0.1)
         views = [figure.add_subplot(grid[0, column], projection='3d') for column in (0, 1)]
         curves = figure.add_subplot(grid[1, :])
     parts = [observed, forecast] + ([target] if target is not None else [])
@@ -94,13 +94,13 @@ def draw_forecast(
         axes.set_xlim(low[2], high[2])
         axes.set_ylim(low[0], high[0])
         axes.set_zlim(low[1], high[1])
-        axes.set_box_aspect(np.maximum((high - low)[[2, 0, 1]], 1), zoom=1.05)
+        axes.set_box_aspect(np.maximum((high - low)[[2, 0, 1]], 1), zoom=0.98)
         axes.view_init(elev=12, azim=35)
         axes.set_axis_off()
     true_body = _Body(views[0], meta, width=3.5, alpha=1.0) if target is not None else None
     ghost = _Body(views[-1], meta, width=3.5, alpha=0.3) if target is not None else None
     body = _Body(views[-1], meta, width=3.5, alpha=1.0)
-    headings = [axes.set_title('', fontsize=10, y=1.04) for axes in views]
+    headings = [axes.set_title('', fontsize=10, y=1.07) for axes in views]
     cursor = None
     if target is not None:
         ahead = steps[len(observed) :]
