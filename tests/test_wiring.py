@@ -292,7 +292,7 @@ def test_auto_scale_lr(case, tmp_path):
     assert not validation_scores(tmp_path, case.method.score)
 
 
-@pytest.mark.parametrize('host', ['mmpose', 'mmdet'])
+@pytest.mark.parametrize('host', ['mmpose', 'mmdet', 'mmaction', 'mmpretrain'])
 def test_headline_runs_under_the_hosts_own_script(case, tmp_path, host):
     script = Path(find_spec(host).submodule_search_locations[0], '.mim', 'tools', 'train.py')
     options = {**case.method.options(case.root), 'train_cfg.max_epochs': 1}
