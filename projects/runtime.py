@@ -1,6 +1,7 @@
 """What all runs share: options, seeding that survives a resume, bfloat16, CPU processes."""
 
 import argparse
+import gc
 import os
 import random
 from collections.abc import Iterator
@@ -119,6 +120,19 @@ def run_config(cfg: Config) -> Runner:
     """
     join_cpu_processes(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def leave_processes() -> None:
+    """End the process group of a run that has done its work, all processes together.
+
+    To be called when nothing refers to the runner any more. A process that just exits with the
+    group's threads alive aborts now and then, and torchrun on the other nodes then waits five
+    minutes for it.
+    """
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        gc.collect()  # the runner is part of cycles, and its model holds on to the group
+        torch.distributed.destroy_process_group()
 
 
 def enable_amp(cfg: Config) -> None:

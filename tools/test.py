@@ -6,7 +6,7 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
-from projects.runtime import add_run_options, load_config, run_config
+from projects.runtime import add_run_options, leave_processes, load_config, run_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,3 +62,4 @@ def main() -> None:
 
 if __name__ == '__main__':
     main()
+    leave_processes()

@@ -4,7 +4,7 @@ import argparse
 
 from mmengine.config import Config
 
-from projects.runtime import add_run_options, enable_amp, load_config, run_config
+from projects.runtime import add_run_options, enable_amp, leave_processes, load_config, run_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,3 +48,4 @@ def build_config(args: argparse.Namespace) -> Config:
 
 if __name__ == '__main__':
     run_config(build_config(parse_args())).train()
+    leave_processes()
