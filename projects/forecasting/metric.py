@@ -123,8 +123,7 @@ class ForecastMPJPE(BaseMetric):
                 f'{broken} of {len(results)} forecasts hold values that are no finite numbers.'
             )
 
-        scores = {}
-        scores['A-MPJPE'] = errors['model'].mean()
+        scores = {'A-MPJPE': errors['model'].mean()}
         curve = errors['model'].mean(axis=0)  # (T',)
         for horizon, frame in self.frames.items():
             scores[f'MPJPE@{horizon}ms'] = curve[frame - 1]
@@ -154,10 +153,9 @@ class ForecastMPJPE(BaseMetric):
             table.add_column(column, justify='left' if column in ('', 'mm') else 'right')
         for name, error in errors.items():
             curve = error.mean(axis=0)
-            means = np.cumsum(curve) / np.arange(1, len(curve) + 1)
             frames = self.frames.values()
             at = [f'{curve[frame - 1]:.1f}' for frame in frames]
-            up_to = [f'{means[frame - 1]:.1f}' for frame in frames]
+            up_to = [f'{curve[:frame].mean():.1f}' for frame in frames]
             table.add_row(name, 'at the frame', f'{error.mean():.1f}', *at)
             table.add_row('', 'average up to it', '', *up_to, end_section=True)
         console = Console(width=140, no_color=True)

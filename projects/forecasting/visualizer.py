@@ -15,6 +15,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from projects.files import whole_file
+from projects.forecasting.baselines import repeat_last_pose
+from projects.forecasting.losses import joint_errors
 
 OBSERVED, TRUE, FORECAST = '#5b6470', '#1b9e77', '#d95f02'
 
@@ -104,8 +106,10 @@ def draw_forecast(
     cursor = None
     if target is not None:
         ahead = steps[len(observed) :]
-        repeated = np.linalg.norm(observed[-1] - target, axis=-1).mean(axis=-1)
-        error = np.linalg.norm(forecast - target, axis=-1).mean(axis=-1)
+        truth = torch.from_numpy(target)
+        still = repeat_last_pose(torch.from_numpy(observed)[None], len(target))[0]
+        repeated = joint_errors(still, truth).mean(dim=-1)  # (T',)
+        error = joint_errors(torch.from_numpy(forecast), truth).mean(dim=-1)
         label = f'forecast, mean {error.mean():.0f} mm'
         curves.plot(ahead, error, color=FORECAST, lw=2, label=label)
         label = f'repeat last pose, mean {repeated.mean():.0f} mm'
