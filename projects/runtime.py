@@ -152,6 +152,8 @@ def enable_amp(cfg: Config) -> None:
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     else:
         cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+        for name in ('loss_scale', 'dtype'):  # of an AmpOptimWrapper; bfloat16 has no use for them
+            cfg.optim_wrapper.pop(name, None)
 
 
 def join_cpu_processes(cfg: Config) -> None:
