@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and where parsed data is kept."""
 
 import os
 import uuid
@@ -28,3 +28,13 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def default_cache_dir(kind: str) -> Path:
+    """Where parsed data is kept: a folder of ``MMKINESIS_CACHE``, or of the user's cache.
+
+    Args:
+        kind: Name of the folder, such as ``'motion'``.
+    """
+    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(os.environ.get('MMKINESIS_CACHE') or Path(base, 'mmkinesis'), kind)

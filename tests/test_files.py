@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
 
-from projects.files import whole_file
+from projects.files import default_cache_dir, whole_file
 
 
 def test_file_appears_only_when_complete(tmp_path):
@@ -26,3 +28,13 @@ def test_interrupted_write_leaves_what_was_there(tmp_path):
         write_and_fail()
     assert target.read_text() == 'before'
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_cache_lies_where_the_environment_says(tmp_path, monkeypatch):
+    monkeypatch.setenv('MMKINESIS_CACHE', str(tmp_path))
+    assert default_cache_dir('motion') == tmp_path / 'motion'
+    monkeypatch.delenv('MMKINESIS_CACHE')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'xdg'))
+    assert default_cache_dir('motion') == tmp_path / 'xdg' / 'mmkinesis' / 'motion'
+    monkeypatch.delenv('XDG_CACHE_HOME')
+    assert default_cache_dir('motion') == Path.home() / '.cache' / 'mmkinesis' / 'motion'

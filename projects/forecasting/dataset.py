@@ -75,7 +75,7 @@ class MotionForecastDataset(BaseDataset, ABC):
         actions: Actions to read; all of the data set if None.
         fraction: Share of the windows to use, evenly spread over the data.
         frame_step: Take every n-th frame of the files; 2 turns 50 frames a second into 25.
-        cache_dir: Where parsed files are kept, see ``motion_files.default_cache_dir``.
+        cache_dir: Where parsed files are kept, see ``projects.files.default_cache_dir``.
         pipeline: Transforms of a sample.
         kwargs: Further options of mmengine's ``BaseDataset``: ``test_mode``, ``indices``, ...
 

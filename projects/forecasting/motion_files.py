@@ -1,22 +1,15 @@
 """Reading motion capture text files, and the cache that makes the second read fast."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 
-from projects.files import whole_file
+from projects.files import default_cache_dir, whole_file
 from projects.skeleton import Skeleton
 
 # Raised whenever the same file would yield other positions than before.
 _CACHE_VERSION = 1
-
-
-def default_cache_dir() -> Path:
-    """Where parsed sequences are kept: ``MMKINESIS_CACHE``, or a folder of the user's cache."""
-    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(os.environ.get('MMKINESIS_CACHE') or Path(base, 'mmkinesis', 'motion'))
 
 
 def parse_motion(path: Path, num_columns: int) -> np.ndarray:
@@ -69,7 +62,7 @@ def read_motion(path: Path, skeleton: Skeleton, cache_dir: Path | None = None) -
     Args:
         path: Text file of exponential maps: 3 columns of global translation, then 3 a joint.
         skeleton: Its joint tree.
-        cache_dir: Folder of the cache, :func:`default_cache_dir` if None.
+        cache_dir: Folder of the cache, :func:`projects.files.default_cache_dir` if None.
 
     Returns:
         (T, J, 3) float32, millimetres, every joint of the skeleton, at the file's own frame rate.
@@ -81,7 +74,7 @@ def read_motion(path: Path, skeleton: Skeleton, cache_dir: Path | None = None) -
     content = Path(path).read_bytes()
     salt = f'{_CACHE_VERSION}:{skeleton.name}'.encode()
     key = hashlib.blake2b(content, digest_size=20, salt=salt[:16]).hexdigest()
-    cached = Path(cache_dir or default_cache_dir(), f'{key}.npy')
+    cached = Path(cache_dir or default_cache_dir('motion'), f'{key}.npy')
     try:
         positions = np.load(cached, allow_pickle=False)
         if positions.ndim == 3 and positions.shape[1:] == (skeleton.num_joints, 3):
