@@ -2,6 +2,7 @@
 
 Example:
     python tools/datasets/make_synthetic.py human36m --out data/synthetic/h36m
+    python tools/datasets/make_synthetic.py kinetics-tps --out data/synthetic/kinetics_tps
 """
 
 import argparse
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
+from projects.synthetic.actions import ACTIONS
 from projects.synthetic.human36m import (
     ACTION_NAMES,
     FPS,
@@ -17,20 +20,74 @@ from projects.synthetic.human36m import (
     TRIALS,
     write_human36m,
 )
+from projects.synthetic.kinetics_tps import (
+    CLASSES,
+    STORAGES,
+    VIDEOS_PER_CLASS,
+    count_states,
+    majority_accuracy,
+    write_kinetics_tps,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Command line of the tool; each format is a subcommand."""
+    """Command line of the tool; each format is a subcommand with ``write`` set to what it runs."""
     parser = argparse.ArgumentParser(
         description='Write generated data in the layout of a published data set.'
     )
     formats = parser.add_subparsers(dest='format', required=True, metavar='FORMAT')
-    human36m = formats.add_parser(
-        'human36m',
-        help='exponential maps as text, dataset/S<subject>/<action>_<trial>.txt',
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    for add_format in (add_human36m, add_kinetics_tps):
+        add_format(formats)
+    args = parser.parse_args(argv)
+    args.check(args, formats.choices[args.format])
+    return args
+
+
+def _add_format(
+    formats: argparse._SubParsersAction, name: str, text: str
+) -> argparse.ArgumentParser:
+    """A subcommand with the options that all formats have."""
+    parser = formats.add_parser(
+        name, help=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    human36m.add_argument('--out', type=Path, required=True, help='folder to write into')
+    parser.add_argument('--out', type=Path, required=True, help='folder to write into')
+    parser.add_argument(
+        '--difficulty',
+        type=float,
+        default=0.3,
+        help='0 is steady; 1 has strong changes of tempo and amplitude, noise, pauses',
+    )
+    parser.add_argument('--seed', type=int, default=0)
+    return parser
+
+
+def _check_common(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    if args.num_frames < 1:
+        parser.error(f'--num-frames is {args.num_frames}, expected at least 1')
+    if not 0 <= args.difficulty <= 1:
+        parser.error(f'--difficulty is {args.difficulty}, expected a number from 0 to 1')
+    if args.seed < 0:
+        parser.error(f'--seed is {args.seed}, expected 0 or more')
+    if args.out.exists() and not args.out.is_dir():
+        parser.error(f'--out {args.out} is not a folder')
+
+
+def _progress(console: Console) -> Progress:
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console)
+
+
+def add_human36m(formats: argparse._SubParsersAction) -> None:
+    """The subcommand ``human36m``."""
+    human36m = _add_format(
+        formats, 'human36m', 'exponential maps as text, dataset/S<subject>/<action>_<trial>.txt'
+    )
+    human36m.set_defaults(write=make_human36m, check=_check_common)
     human36m.add_argument(
         '--actions',
         nargs='+',
@@ -58,35 +115,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='of 1, 2',
     )
     human36m.add_argument('--num-frames', type=int, default=1000, help='frames a file, at 50 fps')
-    human36m.add_argument(
-        '--difficulty',
-        type=float,
-        default=0.3,
-        help='0 is steady; 1 has strong changes of tempo and amplitude, noise, pauses',
-    )
-    human36m.add_argument('--seed', type=int, default=0)
-    args = parser.parse_args(argv)
-    if args.num_frames < 1:
-        human36m.error(f'--num-frames is {args.num_frames}, expected at least 1')
-    if not 0 <= args.difficulty <= 1:
-        human36m.error(f'--difficulty is {args.difficulty}, expected a number from 0 to 1')
-    if args.seed < 0:
-        human36m.error(f'--seed is {args.seed}, expected 0 or more')
-    if args.out.exists() and not args.out.is_dir():
-        human36m.error(f'--out {args.out} is not a folder')
-    return args
 
 
 def make_human36m(args: argparse.Namespace, console: Console) -> None:
     """Writes the Human3.6M layout with a progress bar and says where it lies."""
     total = len(args.subjects) * len(args.actions) * len(args.trials)
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with _progress(console) as progress:
         task = progress.add_task('Human3.6M', total=total)
         paths = write_human36m(
             args.out,
@@ -106,10 +140,106 @@ def make_human36m(args: argparse.Namespace, console: Console) -> None:
     )
 
 
+def add_kinetics_tps(formats: argparse._SubParsersAction) -> None:
+    """The subcommand ``kinetics-tps``."""
+    kinetics = _add_format(
+        formats, 'kinetics-tps', 'videos with boxes and states of body parts, <split>_videos/...'
+    )
+    kinetics.set_defaults(write=make_kinetics_tps, check=_check_kinetics_tps)
+    kinetics.add_argument(
+        '--classes',
+        nargs='+',
+        default=list(CLASSES),
+        choices=sorted(ACTIONS),
+        metavar='CLASS',
+        help=f'of {", ".join(sorted(ACTIONS))}',
+    )
+    for split, number in VIDEOS_PER_CLASS.items():
+        kinetics.add_argument(
+            f'--{split}-videos', type=int, default=number, help=f'{split} videos a class'
+        )
+    kinetics.add_argument('--num-frames', type=int, default=40, help='frames a video')
+    kinetics.add_argument('--fps', type=float, default=10.0, help='frames per second')
+    kinetics.add_argument(
+        '--image-size', nargs=2, type=int, default=[160, 128], metavar=('WIDTH', 'HEIGHT')
+    )
+    kinetics.add_argument(
+        '--people', nargs=2, type=int, default=[1, 2], metavar=('FEWEST', 'MOST'), help='a video'
+    )
+    kinetics.add_argument(
+        '--storage', choices=STORAGES, default='video', help='mp4 files, or folders of JPEGs'
+    )
+    kinetics.add_argument(
+        '--annotate-every', type=int, default=1, help='annotates frames 1, 1 + n, 1 + 2n, ...'
+    )
+    kinetics.add_argument(
+        '--states', action='store_true', help='print how often each state occurs, all splits'
+    )
+
+
+def _check_kinetics_tps(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    _check_common(args, parser)
+    for name in ('train_videos', 'test_videos'):
+        if getattr(args, name) < 0:
+            option = name.replace('_', '-')
+            parser.error(f'--{option} is {getattr(args, name)}, expected 0 or more')
+    if args.train_videos + args.test_videos == 0:
+        parser.error('--train-videos and --test-videos are both 0, expected some videos')
+    if args.annotate_every < 1:
+        parser.error(f'--annotate-every is {args.annotate_every}, expected at least 1')
+    if not args.fps > 0:
+        parser.error(f'--fps is {args.fps}, expected a positive number')
+    if min(args.image_size) < 32 or (
+        args.storage == 'video' and any(n % 2 for n in args.image_size)
+    ):
+        parser.error(f'--image-size is {args.image_size}, expected even numbers of at least 32')
+    if not 1 <= args.people[0] <= args.people[1]:
+        parser.error(f'--people is {args.people}, expected fewest and most, at least 1')
+
+
+def make_kinetics_tps(args: argparse.Namespace, console: Console) -> None:
+    """Writes the Kinetics-TPS layout with a progress bar and says where it lies."""
+    counts = {'train': args.train_videos, 'test': args.test_videos}
+    with _progress(console) as progress:
+        task = progress.add_task('Kinetics-TPS', total=len(args.classes) * sum(counts.values()))
+        paths = write_kinetics_tps(
+            args.out,
+            classes=args.classes,
+            videos_per_class=counts,
+            num_frames=args.num_frames,
+            image_size=tuple(args.image_size),
+            fps=args.fps,
+            people=tuple(args.people),
+            difficulty=args.difficulty,
+            seed=args.seed,
+            storage=args.storage,
+            annotate_every=args.annotate_every,
+            progress=lambda path: progress.advance(task),
+        )
+    console.print(
+        f'{len(paths)} videos of {args.num_frames} frames, {len(args.classes)} classes: {args.out}',
+        soft_wrap=True,
+    )
+    if args.states:
+        for split, number in counts.items():
+            if number:
+                _print_states(args.out, split, console)
+
+
+def _print_states(root: Path, split: str, console: Console) -> None:
+    counts = count_states(root, split)
+    table = Table('part', 'boxes', 'states', title=f'{split}: share of each state')
+    for part, count in counts.items():
+        shares = (f'{state} {number / count.total():.2f}' for state, number in count.most_common())
+        table.add_row(part, str(count.total()), ', '.join(shares))
+    console.print(table)
+    console.print(f'always the most frequent state: {majority_accuracy(counts):.3f} right')
+
+
 def main(argv: list[str] | None = None) -> None:
     """Entry point."""
     args = parse_args(argv)
-    make_human36m(args, Console())
+    args.write(args, Console())
 
 
 if __name__ == '__main__':
