@@ -40,10 +40,12 @@ class Video:
     Args:
         name: Its name, ``<11 characters>_000000_000010``.
         scene: What it shows.
+        states: (P, T, len(PARTS)) indices into ``STATES``.
     """
 
     name: str
     scene: Scene
+    states: np.ndarray
 
     def frame(self, index: int) -> tuple[np.ndarray, dict]:
         """Picture and annotation of a frame, counted from 0.
@@ -55,9 +57,7 @@ class Video:
             (H, W, 3) uint8, BGR, and ``{'humans': [...]}`` as in the data set's files.
         """
         picture = self.scene.frame(index)
-        people = self.scene.landmarks[: len(picture.points), index]
-        states = part_states(people, self.scene.camera.position)
-        return picture.image, {'humans': annotate(picture, states)}
+        return picture.image, {'humans': annotate(picture, self.states[:, index])}
 
 
 def kinetics_tps_video(
@@ -112,7 +112,8 @@ def kinetics_tps_video(
         bystander = person > 0 and rng.random() < 0.5 * difficulty
         actors.append(_BYSTANDER if bystander else _layers(action, rng))
     scene = sample_scene(actors, num_frames, fps, rng, image_size=image_size, difficulty=difficulty)
-    return Video(f'{name}_000000_000010', scene)
+    states = part_states(scene.landmarks, scene.camera.position)
+    return Video(f'{name}_000000_000010', scene, states)
 
 
 def _layers(action: str, rng: np.random.Generator) -> tuple[Layer, ...]:

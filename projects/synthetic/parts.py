@@ -38,8 +38,9 @@ STATES = (
     'turn',
 )
 
-_SEEN = 0.35  # a part of which less is seen is left out
-_SEEN_HIP = 0.1  # less, since the thighs grow out of it and cover most of it
+_LIMBS_OF = [[LIMB_INDEX[limb] for limb in limbs] for limbs in PART_LIMBS.values()]
+# A part of which less is seen is left out. The thighs grow out of the hip and cover most of it.
+_LEAST_SEEN = np.array([0.1 if part == 'hip' else 0.35 for part in PARTS])
 
 # Thresholds lie where the actions pass quickly, so that few frames are near them.
 _DOWN, _TURN = 24.0, 32.0  # degrees: the face below the horizon, and aside from the camera
@@ -63,34 +64,33 @@ def annotate(picture: Rendering, states: np.ndarray) -> list[dict]:
     Returns:
         As in the data set's files: boxes are whole pixels x1, y1, x2, y2, the last ones included.
     """
-    fractions = picture.visible_fractions([PART_LIMBS[part] for part in PARTS])
-    limits = np.array([_SEEN_HIP if part == 'hip' else _SEEN for part in PARTS])
+    fractions = picture.visible_fractions([PART_LIMBS[part] for part in PARTS])  # (P, K)
     extents, seen = picture.extents(), picture.visible_pixels() > 0
-    size = (picture.image.shape[1], picture.image.shape[0])
+    size = np.array([picture.image.shape[1], picture.image.shape[0]])
+    boxes = np.stack([_boxes(extents[:, limbs], size) for limbs in _LIMBS_OF], axis=1).tolist()
     humans = []
-    for person in range(len(fractions)):
-        parts = {}
-        for index in np.flatnonzero(fractions[person] >= limits):
-            name = PARTS[index]
-            limbs = [LIMB_INDEX[limb] for limb in PART_LIMBS[name]]
-            parts[name] = {
-                'number': len(parts) + 1,
-                'box': _box(extents[person, limbs], size),
+    for person, visible in enumerate(fractions >= _LEAST_SEEN):
+        parts = {
+            PARTS[index]: {
+                'number': number + 1,
+                'box': boxes[person][index],
                 'verb': STATES[states[person, index]],
-                'name': name,
+                'name': PARTS[index],
             }
+            for number, index in enumerate(np.flatnonzero(visible))
+        }
         if parts:
-            box = _box(extents[person, seen[person]], size)
+            box = _boxes(extents[person, seen[person]], size).tolist()
             humans.append({'number': len(humans) + 1, 'box': box, 'parts': parts})
     return humans
 
 
-def _box(extents: np.ndarray, size: tuple[int, int]) -> list[int]:
-    """Box around (limbs, 4) extents, in whole pixels of the image."""
-    low, high = extents[:, :2].min(axis=0), extents[:, 2:].max(axis=0)
-    limit = np.array(size) - 1
-    corners = [np.clip(np.rint(corner), 0, limit) for corner in (low, high)]
-    return np.concatenate(corners).astype(int).tolist()
+def _boxes(extents: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """(..., 4) boxes around (..., limbs, 4) extents, in whole pixels of the image."""
+    low, high = extents[..., :2].min(axis=-2), extents[..., 2:].max(axis=-2)
+    corners = np.concatenate([low, high], axis=-1)
+    limit = np.concatenate([size, size]) - 1
+    return np.minimum(np.maximum(np.rint(corners), 0), limit).astype(int)
 
 
 def part_states(landmarks: np.ndarray, camera_position: np.ndarray) -> np.ndarray:
