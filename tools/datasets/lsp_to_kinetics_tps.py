@@ -12,7 +12,7 @@ import argparse
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -80,8 +80,8 @@ class Figure:
         if self.pelvis is not None and self.neck is not None:
             self.torso = self.neck - self.pelvis
             lengths.append(np.linalg.norm(self.torso))
-        # Bones look shorter when they point at the camera and never longer, so of the torso's
-        # lengths that they suggest one near the top is right; the very top may be a misplaced joint.
+        # A bone that points at the camera looks shorter and none looks longer, so of the torso's
+        # lengths that they suggest one near the top is right, short of a misplaced joint.
         self.unit = float(np.quantile(lengths, 0.8)) if lengths else 0.0
         self.up = np.array([0.0, -1.0])
         if self.torso is not None and np.linalg.norm(self.torso) > 0.3 * self.unit:
@@ -105,7 +105,7 @@ class Figure:
         return 'upside_down'
 
     def part_boxes(self) -> dict[str, np.ndarray]:
-        """xyxy boxes of the parts whose joints are marked, not clipped to the image."""
+        """Boxes (xyxy) of the parts whose joints are marked, not clipped to the image."""
         p, unit = self.points, self.unit
         boxes = {}
         if self.has(NECK, HEAD_TOP):
@@ -135,7 +135,7 @@ class Figure:
         return {name: boxes[name] for name in PARTS if name in boxes}
 
     def person_box(self) -> np.ndarray:
-        """xyxy box around all marked joints and parts, not clipped to the image."""
+        """Box (xyxy) around all marked joints and parts, not clipped to the image."""
         boxes = [around(self.points[self.marked], 0.1 * self.unit), *self.part_boxes().values()]
         boxes = np.array(boxes)
         return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
@@ -220,7 +220,7 @@ def clip_length(vector: np.ndarray, longest: float) -> np.ndarray:
 
 
 def around(points: Sequence[np.ndarray], margin: float, at_least: float = 0.0) -> np.ndarray:
-    """xyxy box around points.
+    """Box (xyxy) around points.
 
     Args:
         points: (n, 2) pixels.
@@ -266,10 +266,10 @@ def inside(box: np.ndarray, width: int, height: int) -> list[int] | None:
 
 
 def read_joints(path: Path) -> np.ndarray:
-    """(N, 14, 3) joints out of LSP's ``joints.mat``, whichever way its axes are turned.
+    """(N, 14, 3) joints out of LSPET's ``joints.mat``.
 
     Args:
-        path: MATLAB file with the variable ``joints``, (14, 3, N) in LSPET and (3, 14, N) in LSP.
+        path: MATLAB file with the variable ``joints``, (14, 3, N).
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -281,22 +281,10 @@ def read_joints(path: Path) -> np.ndarray:
         joints = loadmat(path, variable_names=['joints']).get('joints')
     except (ValueError, TypeError, NotImplementedError, OSError) as error:
         raise ValueError(f'{path}: no MATLAB file that can be read ({error})') from error
-    if joints is not None and joints.ndim == 3 and joints.shape[:2] == (3, 14):
-        joints = joints.transpose(1, 0, 2)
-        joints[:, 2] = 1 - joints[:, 2]  # LSP marks occluded joints instead of visible ones
     if joints is None or joints.ndim != 3 or joints.shape[:2] != (14, 3) or not joints.shape[2]:
         found = 'no variable joints' if joints is None else f'joints of shape {joints.shape}'
-        raise ValueError(f'{path}: found {found}, expected (14, 3, N) or (3, 14, N)')
+        raise ValueError(f'{path}: found {found}, expected joints of shape (14, 3, N)')
     return joints.transpose(2, 0, 1).astype(float)
-
-
-def photographs(folder: Path, joints: np.ndarray) -> Iterator[tuple[Path, np.ndarray]]:
-    """Photographs with their joints; image n of ``joints.mat`` is number n + 1."""
-    for number, marks in enumerate(joints, 1):
-        for name in (f'im{number:05d}.jpg', f'im{number:04d}.jpg'):  # LSPET, LSP
-            if (folder / name).is_file():
-                yield folder / name, marks
-                break
 
 
 def convert(source: Path, out: Path, test_every: int, console: Console) -> dict[str, Counter]:
@@ -312,19 +300,19 @@ def convert(source: Path, out: Path, test_every: int, console: Console) -> dict[
         How often each class, part state and reason for leaving out occurred.
     """
     joints = read_joints(source / 'joints.mat')
-    images = list(photographs(source / 'images', joints))
-    if not images:
-        raise FileNotFoundError(f'{source / "images"}: no image im00001.jpg or im0001.jpg')
+    images = [source / 'images' / f'im{number:05d}.jpg' for number in range(1, len(joints) + 1)]
+    if not any(path.is_file() for path in images):
+        raise FileNotFoundError(f'{images[0]}: no such file, and none of the {len(images)} others')
     counts = {name: Counter() for name in ('class', 'left out', *PARTS)}
-    counts['left out']['image missing'] = len(joints) - len(images)
     lists = dict(train=[], test=[])
-    for index, (path, marks) in enumerate(track(images, 'photographs', console=console)):
-        image = cv2.imread(str(path))
-        annotation = None
-        if image is not None:
-            annotation = annotate(marks, image.shape[1], image.shape[0])
+    for index, path in enumerate(track(images, 'photographs', console=console)):
+        image = cv2.imread(str(path)) if path.is_file() else None
+        if image is None:
+            counts['left out']['image missing or unreadable'] += 1
+            continue
+        annotation = annotate(joints[index], image.shape[1], image.shape[0])
         if annotation is None:
-            counts['left out']['image unreadable' if image is None else 'torso not marked'] += 1
+            counts['left out']['torso not marked'] += 1
             continue
         video_class, person = annotation
         half = 'test' if index % test_every == test_every - 1 else 'train'
