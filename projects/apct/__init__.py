@@ -8,6 +8,8 @@ from .hooks import BackgroundCollapseHook
 from .losses import PartStateFocalLoss
 from .refinement import PartStateRefinement
 from .transforms import LoadKineticsTPSFrame, LoadPartAnnotations, PackPartInputs
+from .video_dataset import KineticsTPSVideoDataset
+from .video_metric import KineticsTPSVideoMetric
 
 __all__ = [
     'APCT',
@@ -15,6 +17,8 @@ __all__ = [
     'APCTHead',
     'BackgroundCollapseHook',
     'KineticsTPSDataset',
+    'KineticsTPSVideoDataset',
+    'KineticsTPSVideoMetric',
     'LoadKineticsTPSFrame',
     'LoadPartAnnotations',
     'PackPartInputs',

@@ -1,0 +1,101 @@
+"""Accuracy of the video classifier, and its half of a Kinetics-TPS submission."""
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmaction.evaluation import mean_class_accuracy, top_k_accuracy
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from mmengine.registry import METRICS
+
+from projects.files import whole_file
+
+
+@METRICS.register_module()
+class KineticsTPSVideoMetric(BaseMetric):
+    """Top-1 and top-5 accuracy of videos, in 0 to 1, and mean class accuracy.
+
+    Class names come from the data set's meta information ``video_classes``.
+
+    Args:
+        outfile: JSON file to write ``{video: class}`` to, the ``pred_vid_result.json`` of a
+            submission. It needs ``video`` among the ``meta_keys`` of ``PackActionInputs``.
+        topk: Which top-k accuracies to report; a k that is no smaller than the number of classes
+            is left out.
+        collect_device: Where results of several processes are gathered, ``'cpu'`` or ``'gpu'``.
+        prefix: Put before the names of the results.
+    """
+
+    default_prefix = 'video'
+
+    def __init__(
+        self,
+        outfile: str | None = None,
+        topk: Sequence[int] = (1, 5),
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ) -> None:
+        if not topk or any(not isinstance(k, int) or k < 1 for k in topk):
+            raise ValueError(f'topk is {topk!r}, expected whole numbers of 1 or more')
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.outfile = outfile
+        self.topk = tuple(topk)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep scores and label of each video.
+
+        Args:
+            data_batch: Not used.
+            data_samples: The recognizer's results: ``pred_score`` (classes,), which the head has
+                averaged over clips, ``gt_label`` (1,) and ``video``.
+        """
+        for sample in data_samples:
+            video = sample.get('video')
+            if video is None and self.outfile is not None:
+                raise ValueError(
+                    'a result does not say which video it belongs to, which outfile needs: '
+                    "PackActionInputs takes meta_keys=('img_shape', 'video')"
+                )
+            scores = sample['pred_score'].detach().float().cpu().numpy()
+            self.results.append((video, scores, int(sample['gt_label'])))
+
+    def compute_metrics(self, results: list[tuple[str | None, np.ndarray, int]]) -> dict[str, Any]:
+        """The accuracies over all videos; writes ``outfile``.
+
+        Args:
+            results: Name, scores (classes,) and label of each video.
+        """
+        names = self.dataset_meta['video_classes']
+        for video, scores, _ in results:
+            if scores.shape != (len(names),):
+                raise ValueError(
+                    f'video {video!r}: got scores of shape {scores.shape}, expected one for each '
+                    f'of the {len(names)} classes of the data set; see num_classes of the head'
+                )
+        scores = np.stack([scores for _, scores, _ in results])  # (videos, classes)
+        labels = np.array([label for _, _, label in results])
+        unsound = np.flatnonzero(~np.isfinite(scores).all(1))
+        if len(unsound):
+            print_log(
+                f'{type(self).__name__}: the scores of {len(unsound)} of {len(scores)} videos are '
+                f'not finite, first of {results[unsound[0]][0]!r}; they count as class 0',
+                logger='current',
+                level=logging.WARNING,
+            )
+            scores[unsound] = -np.arange(scores.shape[1])
+        if self.outfile is not None:
+            best = {
+                video: names[index]
+                for (video, _, _), index in zip(results, scores.argmax(1), strict=True)
+            }
+            with whole_file(self.outfile) as partial:
+                partial.write_text(json.dumps(best, indent=1) + '\n', encoding='utf-8')
+        topk = [k for k in self.topk if k < len(names)] or [1]
+        accuracies = top_k_accuracy(scores, labels, topk)
+        return {
+            **{f'top{k}': float(value) for k, value in zip(topk, accuracies, strict=True)},
+            'mean_class': float(mean_class_accuracy(scores, labels)),
+        }
