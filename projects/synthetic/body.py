@@ -120,8 +120,8 @@ LIMBS = (
             (_between('RightArm', 'Neck', 0.15), 60.0),
             (_beside(1.0, 0.17), 102.0),
             (_beside(1.0, -0.17), 102.0),
-            (_beside(0.45, 0.14), 98.0),
-            (_beside(0.45, -0.14), 98.0),
+            (_beside(0.55, 0.14), 96.0),
+            (_beside(0.55, -0.14), 96.0),
         ),
     ),
     Limb(
@@ -133,6 +133,7 @@ LIMBS = (
             (_between('LeftUpLeg', 'Hips', 0.3), 90.0),
             (_between('RightUpLeg', 'Hips', 0.3), 90.0),
         ),
+        nearer=5.0,
     ),
     Limb('neck', 'skin', (({'Neck': 1.0}, 55.0), ({'Head': 1.0}, 50.0))),
     Limb('face', 'skin', ((_in_head(0.35, -0.1), 84.0), (_in_head(0.72, -0.93), 42.0)), 10.0),

@@ -100,10 +100,13 @@ def render(
         raise ValueError(
             f'background is {background.dtype} {background.shape}, expected uint8 {expected}'
         )
-    shape = (len(people), len(BODY_LANDMARKS), 3)
-    landmarks = np.array([positions for positions, _ in people]).reshape(-1, *shape[1:])
-    if landmarks.shape != shape:
-        raise ValueError(f'people have positions of shape {landmarks.shape}, expected {shape}')
+    for positions, _ in people:
+        if np.shape(positions) != (len(BODY_LANDMARKS), 3):
+            raise ValueError(
+                f'positions of shape {np.shape(positions)}, expected {(len(BODY_LANDMARKS), 3)}'
+            )
+    landmarks = np.array([positions for positions, _ in people])
+    landmarks = landmarks.reshape(len(people), len(BODY_LANDMARKS), 3)  # also of nobody
     image, owners = background.copy(), np.zeros(expected[:2], dtype=np.int16)
     girth = np.array([appearance.girth for _, appearance in people])
     points, depths = limb_points(landmarks, camera, girth)
