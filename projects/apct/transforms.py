@@ -35,6 +35,7 @@ class VideoFrameReader:
         self.max_open = max_open
         self._open: OrderedDict[str, Any] = OrderedDict()
         self._process = os.getpid()
+        self._inherited: list[OrderedDict] = []
 
     def read(self, path: str, number: int) -> np.ndarray:
         """Read one frame.
@@ -57,16 +58,18 @@ class VideoFrameReader:
                 'extract the frames to <video>/img_%05d.jpg'
             ) from error
         if self._process != os.getpid():
-            # a decoder's threads do not survive a fork, so a worker never uses its parent's
+            # A decoder's threads do not survive a fork. A worker must not use its parent's
+            # decoders, nor close them: that waits for the threads, forever.
+            self._inherited.append(self._open)
             self._open, self._process = OrderedDict(), os.getpid()
         try:
-            if number < 1:
-                raise IndexError('frames count from 1')
             if path not in self._open:
                 self._open[path] = decord.VideoReader(path, num_threads=1)
             self._open.move_to_end(path)
             while len(self._open) > self.max_open:
                 self._open.popitem(last=False)
+            if number < 1:
+                raise IndexError('frames count from 1')
             frame = self._open[path][number - 1].asnumpy()
         except (
             RuntimeError,
@@ -82,7 +85,7 @@ class VideoFrameReader:
         return np.ascontiguousarray(frame[..., ::-1])
 
     def __getstate__(self) -> dict[str, Any]:
-        return dict(vars(self), _open=OrderedDict())
+        return dict(vars(self), _open=OrderedDict(), _inherited=[])
 
 
 @TRANSFORMS.register_module()
