@@ -5,11 +5,14 @@ from .decoder import APCTDecoder
 from .detector import APCT
 from .head import APCTHead
 from .hooks import BackgroundCollapseHook
+from .inferencer import PartParsingInferencer
 from .losses import PartStateFocalLoss
+from .metric import KineticsTPSMetric
 from .refinement import PartStateRefinement
 from .transforms import LoadKineticsTPSFrame, LoadPartAnnotations, PackPartInputs
 from .video_dataset import KineticsTPSVideoDataset
 from .video_metric import KineticsTPSVideoMetric
+from .visualizer import PartParsingVisualizationHook
 
 __all__ = [
     'APCT',
@@ -17,11 +20,14 @@ __all__ = [
     'APCTHead',
     'BackgroundCollapseHook',
     'KineticsTPSDataset',
+    'KineticsTPSMetric',
     'KineticsTPSVideoDataset',
     'KineticsTPSVideoMetric',
     'LoadKineticsTPSFrame',
     'LoadPartAnnotations',
     'PackPartInputs',
+    'PartParsingInferencer',
+    'PartParsingVisualizationHook',
     'PartStateFocalLoss',
     'PartStateRefinement',
 ]

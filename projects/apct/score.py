@@ -168,7 +168,7 @@ def video_psc(
     total, kept = 0.0, 0
     for frame, content in truth.items():
         place = dict(video=video, frame=frame)
-        humans = _people(content, names.gt_people, place)
+        humans = frame_people(content, names.gt_people, place)
         if not humans:
             continue
         if predicted is None:
@@ -188,7 +188,7 @@ def _frame_credit(
     humans: list[dict], content: Any, place: dict, names: ResultNames
 ) -> tuple[float, int]:
     """Credit of all people of a frame, and the number of their true parts."""
-    predicted = _people(content, names.pred_people, place)
+    predicted = frame_people(content, names.pred_people, place)
     true_boxes = people_boxes(humans, names.gt_people, place)
     pred_boxes = people_boxes(predicted, names.pred_people, place)
     iou = person_iou(true_boxes[:, None], pred_boxes[None])
@@ -335,7 +335,7 @@ def person_credit(
         if part is _ABSENT:
             continue
         place = dict(in_prediction, part=part_name)
-        boxes, states = _proposals(part, state, names.pred_people, place)
+        boxes, states = proposals(part, state, names.pred_people, place)
         true_box = _field(true_part, 'box', names.gt_people, **truth)
         for index, box in enumerate(boxes):
             _check_box(true_box, names.gt_people, truth)
@@ -403,8 +403,15 @@ def curve_area(psc: Sequence[float], right: Sequence[bool]) -> float:
     return float(np.cumsum(1 / STEPS * (count / len(psc)))[-1])  # cumsum adds in order
 
 
-def _proposals(part: Any, true_state: Any, name: str, place: dict) -> tuple[Sequence, Sequence]:
-    """Boxes and states of a predicted part; one bare box and state (2022) count as one proposal."""
+def proposals(part: Any, true_state: Any, name: str, place: dict) -> tuple[Sequence, Sequence]:
+    """Boxes and states of a predicted part; one bare box and state (2022) count as one proposal.
+
+    Args:
+        part: The predicted part.
+        true_state: State of the true part: 2022 files may hold states as lists of one.
+        name: Of the result, for messages.
+        place: ``video``, ``frame``, ``person`` and ``part``, for messages.
+    """
     states = _field(part, 'verb', name, **place)
     boxes = _field(part, 'box', name, **place)
     if not _listed(boxes):
@@ -440,8 +447,14 @@ def _check_box(box: Any, name: str, place: dict, read: int = 4) -> None:
         )
 
 
-def _people(content: Any, name: str, place: dict) -> list:
-    """The people of a frame."""
+def frame_people(content: Any, name: str, place: dict) -> list:
+    """The people of a frame.
+
+    Args:
+        content: ``{'humans': [...]}``.
+        name: Of the result, for messages.
+        place: ``video`` and ``frame``, for messages.
+    """
     humans = _field(content, 'humans', name, **place)
     if not _listed(humans):
         raise ValueError(

@@ -1,0 +1,250 @@
+"""The challenge's score and its diagnostics as a mmengine metric."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+from mmengine.registry import METRICS
+
+from projects.apct.diagnostics import diagnostic_tables, parsing_diagnostics
+from projects.apct.result_files import read_result
+from projects.apct.score import (
+    MAX_PEOPLE,
+    MAX_PROPOSALS,
+    ResultNames,
+    curve_area,
+    right_classes,
+    video_psc,
+)
+from projects.files import whole_file
+
+
+@METRICS.register_module()
+class KineticsTPSMetric(BaseMetric):
+    """Part parsing as the Kinetics-TPS challenge scores it, over the frames that were tested.
+
+    - ``acc_p``, ``top1``: the challenge's score and the accuracy of the video classes, if
+      ``video_results`` tells the classes.
+    - ``acc_p_true_class``: without it, the score as if every video's class were right: an upper
+      bound of ``acc_p`` with these parts.
+    - ``mean_psc``: mean part state correctness of the videos.
+    - ``part_recall``, ``state_acc``, ``part_ap50``: how many true parts were found, how many of
+      these have the right state, and COCO's average precision of the part boxes at IoU 0.5; by
+      part and by state they are logged as tables.
+
+    The predictions are scored in the form in which they are submitted, so the numbers are those of
+    ``tools/evaluate_kinetics_tps.py`` on ``outfile``.
+
+    Args:
+        max_people: At most so many people a frame, the best by score; the challenge allows 10.
+        score_thr: Leave out people with a lower score.
+        proposals: States proposed for a part, the best first. The default is the best choice for
+            most models: of N proposals the right one earns 1/N, so a second pays only where it
+            is right more often than the first.
+        video_results: ``pred_vid_result.json`` of a video classifier.
+        outfile: Write the predictions to this ``.json`` file, as ``pred_part_result.json``. With
+            it, samples need no truth.
+        collect_device: How processes exchange results. The default goes through the process group
+            and so needs no disk that all nodes share; it works on CPU too.
+        prefix: As in mmengine's ``BaseMetric``.
+
+    Raises:
+        ValueError: If an option is out of its range, or ``outfile`` does not end in ``.json``.
+        FileNotFoundError: If there is no ``video_results``.
+    """
+
+    default_prefix = 'kinetics_tps'
+
+    def __init__(
+        self,
+        max_people: int = MAX_PEOPLE,
+        score_thr: float | None = None,
+        proposals: int = 1,
+        video_results: str | None = None,
+        outfile: str | None = None,
+        collect_device: str = 'gpu',
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        if not 1 <= max_people <= MAX_PEOPLE:
+            raise ValueError(f'max_people is {max_people}, expected 1 to {MAX_PEOPLE}')
+        if not 1 <= proposals <= MAX_PROPOSALS:
+            raise ValueError(f'proposals is {proposals}, expected 1 to {MAX_PROPOSALS}')
+        if outfile is not None and not str(outfile).endswith('.json'):
+            raise ValueError(f'outfile is {str(outfile)!r}, expected a name that ends in .json')
+        if video_results is not None and not Path(video_results).is_file():
+            raise FileNotFoundError(f'video_results: {video_results}: no such file')
+        self.max_people = max_people
+        self.score_thr = score_thr
+        self.proposals = proposals
+        self.video_results = video_results
+        self.outfile = outfile
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Put predictions into the form of a submission.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Of a batch, each with ``video``, ``frame``, ``video_class``, ``truth``
+                and ``pred_instances``.
+
+        Raises:
+            ValueError: If a sample has no truth, and no ``outfile`` was asked for either.
+        """
+        for sample in data_samples:
+            if sample.get('truth') is None and self.outfile is None:
+                raise ValueError(
+                    f'video {sample["video"]!r}, frame {sample["frame"]!r}: there is no truth to '
+                    'score by, and no outfile to write to'
+                )
+            people, broken = official_people(
+                sample['pred_instances'],
+                self.dataset_meta['part_names'],
+                self.dataset_meta['state_names'],
+                self.max_people,
+                self.score_thr,
+                self.proposals,
+            )
+            self.results.append(
+                dict(
+                    video=sample['video'],
+                    frame=sample['frame'],
+                    video_class=sample.get('video_class'),
+                    truth=sample.get('truth'),
+                    people=people,
+                    broken=broken,
+                )
+            )
+
+    def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
+        """Write ``outfile``, score, log the tables."""
+        logger = MMLogger.get_current_instance()
+        results = sorted(results, key=lambda record: (record['video'], record['frame']))
+        predicted, truth, classes = {}, {}, {}
+        for record in results:
+            frames = predicted.setdefault(record['video'], {})
+            frames[record['frame']] = dict(humans=record['people'])
+            if record['truth'] is not None:
+                truth.setdefault(record['video'], {})[record['frame']] = record['truth']
+                classes[record['video']] = record['video_class']
+        broken = [record for record in results if record['broken']]
+        if broken:
+            logger.warning(
+                f'{len(broken)} of {len(results)} frames hold predictions that are no finite '
+                f'numbers; they are left out. The first: video {broken[0]["video"]!r}, frame '
+                f'{broken[0]["frame"]!r}'
+            )
+        if self.outfile is not None:
+            with whole_file(self.outfile) as partial:
+                partial.write_text(json.dumps(predicted), encoding='utf-8')
+            logger.info(f'{len(results)} parsed frames are written to {self.outfile}')
+        if not truth:
+            logger.info('No frame has a truth: nothing is scored.')
+            return {}
+        return self._scores(classes, truth, predicted, logger)
+
+    def _scores(
+        self,
+        classes: dict[str, str],
+        truth: dict[str, dict],
+        predicted: dict[str, dict],
+        logger: MMLogger,
+    ) -> dict[str, float]:
+        names = ResultNames('truth', 'truth', self.video_results or '', 'prediction')
+        psc = {}
+        for video, frames in truth.items():
+            try:
+                psc[video] = video_psc(frames, predicted[video], video, names)
+            except (KeyError, ValueError) as error:
+                logger.warning(f'A video is left out of all scores: {error.args[0]}')
+        if not psc:
+            return {}
+        if len(psc) < len(truth):
+            logger.warning(f'{len(truth) - len(psc)} of {len(truth)} videos are not scored.')
+        scores = dict(mean_psc=float(np.mean(list(psc.values()))))
+        values = list(psc.values())
+        if self.video_results is not None:
+            path = Path(self.video_results)
+            right = right_classes(
+                {video: classes[video] for video in psc}, read_result(path.parent, path.name), names
+            )
+            scores.update(acc_p=curve_area(values, right), top1=float(np.mean(right)))
+        else:
+            scores.update(acc_p_true_class=curve_area(values, [True] * len(values)))
+        diagnostics = parsing_diagnostics(list(psc), truth, predicted, names)
+        for name in ('state_acc', 'part_recall', 'part_ap50'):
+            value = diagnostics[name]
+            scores[name] = math.nan if value is None else value
+        logger.info('\n' + diagnostic_tables(diagnostics))
+        return scores
+
+
+def official_people(
+    instances: dict[str, Any],
+    part_names: Sequence[str],
+    state_names: Sequence[str],
+    max_people: int = MAX_PEOPLE,
+    score_thr: float | None = None,
+    proposals: int = 1,
+) -> tuple[list[dict[str, Any]], int]:
+    """Predictions of one frame in the form of ``pred_part_result.json``.
+
+    Args:
+        instances: ``bboxes`` (N, 4), ``scores`` (N,) and, if the model has the branches,
+            ``part_bboxes`` (N, K, 4), ``part_states`` (N, K), ``part_state_scores`` (N, K, S);
+            without the first two, people have no parts.
+        part_names: K names.
+        state_names: S names.
+        max_people: Keep so many, the best by score.
+        score_thr: Leave out people with a lower score.
+        proposals: States of each part, the best first, all with the part's one box.
+
+    Returns:
+        The people, and how many boxes were left out because they are no finite numbers.
+    """
+    arrays = {
+        name: np.asarray(value.detach().cpu() if hasattr(value, 'detach') else value)
+        for name, value in instances.items()
+        if name in ('bboxes', 'scores', 'part_bboxes', 'part_states', 'part_state_scores')
+    }
+    boxes, scores = arrays['bboxes'].astype(float), arrays['scores'].astype(float)
+    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+    broken = int((~finite).sum())
+    order = [index for index in np.argsort(-scores, kind='stable') if finite[index]]
+    if score_thr is not None:
+        order = [index for index in order if scores[index] >= score_thr]
+    with_parts = 'part_bboxes' in arrays and 'part_states' in arrays
+    people = []
+    for number, index in enumerate(order[:max_people], start=1):
+        parts = {}
+        for k, name in enumerate(part_names if with_parts else ()):
+            box = arrays['part_bboxes'][index, k].astype(float)
+            if not np.isfinite(box).all():
+                broken += 1
+                continue
+            states = [int(arrays['part_states'][index, k])]
+            if proposals > 1 and 'part_state_scores' in arrays:
+                ranked = np.argsort(-arrays['part_state_scores'][index, k], kind='stable')
+                states += [int(state) for state in ranked if state != states[0]][: proposals - 1]
+            parts[name] = dict(
+                box=[_rounded(box)] * len(states), verb=[state_names[state] for state in states]
+            )
+        people.append(
+            dict(
+                number=number,
+                box=_rounded(boxes[index]),
+                score=round(float(scores[index]), 6),
+                parts=parts,
+            )
+        )
+    return people, broken
+
+
+def _rounded(box: np.ndarray) -> list[float]:
+    """To hundredths of a pixel, which keeps the file small."""
+    return [round(float(value), 2) for value in box]
