@@ -19,7 +19,8 @@ def people_of(
     """Predicted people in the challenge's form, each part with one proposal.
 
     What the model does not predict stays away: without part boxes a part's ``box`` is empty,
-    without states its ``verb`` is, without both a person has no parts.
+    without states its ``verb`` is, without both a person has no parts. So do people and parts with
+    boxes that are no finite numbers.
 
     Args:
         instances: n people: ``bboxes`` (n, 4), ``scores`` (n,) and, where the model has them,
@@ -28,7 +29,7 @@ def people_of(
         state_names: S names.
 
     Returns:
-        n people, numbered from 1 in the order of ``instances``; all plain numbers and text.
+        People, numbered from 1 in the order of ``instances``; all plain numbers and text.
 
     Raises:
         ValueError: If there are other numbers of parts or states than names.
@@ -44,8 +45,12 @@ def people_of(
         check_count(state_scores.shape[-1], state_names, 'states')
     people = []
     for index, (box, score) in enumerate(zip(arrays['bboxes'], arrays['scores'], strict=True)):
+        if not np.isfinite([*box, score]).all():
+            continue
         parts = {}
         for k in range(num_parts):
+            if boxes is not None and not np.isfinite(boxes[index, k]).all():
+                continue
             name = part_names[k]
             part = parts[name] = dict(number=1, name=name, box=[], verb=[])
             if boxes is not None:
@@ -56,7 +61,7 @@ def people_of(
                 part['score'] = [round(float(state_scores[index, k, state]), 4)]
         people.append(
             dict(
-                number=index + 1,
+                number=len(people) + 1,
                 box=_rounded(box, 2),
                 score=round(float(score), 4),
                 parts=parts,
