@@ -36,8 +36,9 @@ from projects.apct.score import (
     warn_of_strange_frames,
 )
 
-# Of one file in a zip, unpacked: ten times what the challenge's largest result takes.
-MAX_MEMBER_BYTES = 1 << 30
+# Of one file in a zip, unpacked: what ten people with five proposals take in every frame of the
+# challenge. A result of one proposal takes a tenth of it.
+MAX_MEMBER_BYTES = 512 << 20
 
 # Products of whole numbers up to here are exact in double precision, as they are in Python.
 _MAX_COORDINATE = float(1 << 25)
@@ -409,7 +410,7 @@ def result_bytes(folder: str | Path, name: str) -> bytes:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the zip is damaged, or the file in it unpacks to more than 1 GiB.
+        ValueError: If the zip is damaged, or the file in it unpacks to more than 512 MiB.
     """
     if Path(folder).suffix.lower() != '.zip' or Path(folder).is_dir():
         path = Path(folder, name)
@@ -435,7 +436,7 @@ def member_bytes(archive: zipfile.ZipFile, name: str) -> bytes:
         name: Of the member.
 
     Raises:
-        ValueError: If it unpacks to more than 1 GiB, is encrypted, or packed in an unknown way.
+        ValueError: If it unpacks to more than 512 MiB, is encrypted, or packed in an unknown way.
     """
     try:
         with archive.open(name) as member:
