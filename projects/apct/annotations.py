@@ -212,40 +212,40 @@ def _parse(
     many = sum(len(jsons) for _, jsons, _ in listings) > _ANNOUNCED
     for index in track(range(len(videos)), 'reading annotations', disable=not many):
         video, (images, jsons, _) = videos[index], listings[index]
-        length = 0
-        if video.path is not None and not (images and images.keys() >= jsons.keys()):
+        wanted = jsons.keys()
+        if video.annotation_dir is None:
+            wanted = set(range(1, counts.get(video.name, 0) + 1, interval))
+        length = 0  # of the video file, as far as it matters
+        if video.path is not None and not (images and images.keys() >= wanted):
             length = _count_frames(video.path)
             if not length:
                 findings.add('video file that cannot be opened', f'{video.path}')
+        where = video.frame_dir if video.path is None else video.path
         if not images and not length:
-            where = video.frame_dir or video.path
             findings.add('video without frames, left out', f'{where}')
             continue
-        if video.annotation_dir is None:
-            listed = counts.get(video.name)
-            if listed is None:
-                listed = length or max(images)
-                example = f'{video.name}: counted {listed}'
-                findings.add('video that the frame list lacks, frames counted instead', example)
-            for number in range(1, listed + 1, interval):
-                builder.add_frame(index, number, number in images)
-            continue
-        if not jsons:
+        if not wanted and video.annotation_dir is None:
+            wanted = range(1, (length or max(images)) + 1, interval)
+            example = f'{video.name}: {len(wanted)} frames to evaluate'
+            findings.add('video that the frame list lacks, frames counted instead', example)
+        elif not wanted:
             example = f'{video.annotation_dir}/img_00001.json'
             findings.add('video without annotated frames, left out', example)
-        for number, entry in jsons.items():
+        for number in sorted(wanted):
             if number not in images and number > length:
-                where = video.frame_dir or video.path
                 example = f'{where}: frame {number}' + f' of {length}' * (length > 0)
-                findings.add('annotated frame that has no image, left out', example)
+                findings.add('listed or annotated frame without image, left out', example)
                 continue
-            try:
-                truth = read_truth(entry.path, findings)
-            except (OSError, ValueError) as error:
-                findings.add('annotation file that cannot be read, left out', f'{error}')
-                continue
+            people, path = [], None
+            if video.annotation_dir is not None:
+                path = jsons[number].path
+                try:
+                    people = read_truth(path, findings)['humans']
+                except (OSError, ValueError) as error:
+                    findings.add('annotation file that cannot be read, left out', f'{error}')
+                    continue
             builder.add_frame(index, number, number in images)
-            builder.add_people(truth['humans'], entry.path)
+            builder.add_people(people, path)
     return builder.build()
 
 
@@ -266,7 +266,7 @@ class _Builder:
     def add_frame(self, video: int, number: int, has_image: bool) -> None:
         self.frames.extend((video, number, has_image, len(self.boxes) // 4))
 
-    def add_people(self, humans: list[dict], path: str) -> None:
+    def add_people(self, humans: list[dict], path: str | None) -> None:
         for i, human in enumerate(humans):
             box = human['box']
             if box[2] <= box[0] or box[3] <= box[1]:

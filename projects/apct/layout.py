@@ -232,7 +232,7 @@ def check_classes(data_root: Path, classes: Sequence[str] | None) -> list[str]:
 
 
 def numbered_files(folder: Path, ending: str) -> dict[int, os.DirEntry]:
-    """Files ``img_%05d`` of a folder by their number, in rising order.
+    """Files ``img_%05d`` of a folder by their number from 1, in rising order.
 
     Args:
         folder: The folder; a missing one holds no files.
@@ -243,7 +243,7 @@ def numbered_files(folder: Path, ending: str) -> dict[int, os.DirEntry]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 match = _NUMBERED.fullmatch(entry.name)
-                if match and match[2] == ending:
+                if match and match[2] == ending and int(match[1]):
                     found[int(match[1])] = entry
     return dict(sorted(found.items()))
 

@@ -19,6 +19,7 @@ from tests.test_apct.small_set import (
     part,
     person,
     write_annotation,
+    write_frames,
     write_small_set,
 )
 from tools.datasets import kinetics_tps_ground_truth
@@ -183,6 +184,9 @@ def test_test_set_without_annotations(tmp_path, storage, caplog):
     dataset = build(root, 'test', test_mode=True)
     assert len(dataset) == 5
     assert '1 x video that the frame list lacks' in warnings_of(caplog)[0]
+    (root / 'list' / 'video_test_flist.csv').write_text('test_run_0,16\ntest_jump_0,11\n')
+    assert len(build(root, 'test', test_mode=True)) == 6
+    assert '1 x listed or annotated frame without image' in warnings_of(caplog)[1]
     (root / 'list' / 'video_test_flist.csv').unlink()
     with pytest.raises(FileNotFoundError, match=r'video_test_flist\.csv'):
         build(root, 'test')
@@ -307,7 +311,7 @@ def test_odd_videos(tmp_path, caplog):
         f'1 x video file that cannot be opened (first: {videos}/train_run_0.mp4)',
         f'1 x annotated video without frames, left out (first: {videos}/train_run_1.mp4)',
         '1 x video without annotations, left out (first: ',
-        f'1 x annotated frame that has no image, left out (first: {videos}/train_run_2.mp4: '
+        f'1 x listed or annotated frame without image, left out (first: {videos}/train_run_2.mp4: '
         'frame 11 of 6)',
         '2 x video without frames, left out',
         f'1 x video without annotated frames, left out (first: {empty}/img_00001.json)',
@@ -318,7 +322,16 @@ def test_odd_videos(tmp_path, caplog):
 def test_extracted_frame_that_is_missing(own_set, caplog):
     (own_set / 'train_videos' / 'run' / 'train_run_0' / 'img_00006.jpg').unlink()
     assert len(build(own_set, 'trainval')) == 7
-    assert '1 x annotated frame that has no image' in warnings_of(caplog)[0]
+    assert '1 x listed or annotated frame without image' in warnings_of(caplog)[0]
+
+
+def test_frames_count_from_one(own_set):
+    write_annotation(own_set, 'train', 'run', 'train_run_0', 0, [person()])
+    write_frames(own_set / 'train_videos' / 'run' / 'train_run_0', range(1))
+    dataset = build(own_set, 'trainval', frame_interval=1)
+    assert {dataset.get_data_info(i)['frame_number'] for i in range(len(dataset))} == set(
+        range(1, 7)
+    )
 
 
 def test_nothing_readable_says_what_was_looked_for(own_set):
