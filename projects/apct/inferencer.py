@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.infer import BaseInferencer
 from mmengine.logging import print_log
 from mmengine.registry import INFERENCERS, init_default_scope
@@ -107,6 +107,9 @@ class PartParsingInferencer(BaseInferencer):
         names = [str(getattr(s['type'], '__name__', s['type'])).split('.')[-1] for s in steps]
         kept = [s for s, name in zip(steps, names, strict=True) if not name.startswith('Load')]
         return Compose(kept)
+
+    def _init_collate(self, cfg: Any) -> Callable:
+        return pseudo_collate  # what detectors take; mmengine's search for it warns
 
     def _init_visualizer(self, cfg: Any) -> None:
         return None  # draws with functions of its own
@@ -257,11 +260,19 @@ class PartParsingInferencer(BaseInferencer):
             found = [pred for pred in preds if pred['frame'].source is source]
             if source.kind == 'video' and found:
                 paths.append(Path(out_dir, f'{source.name}.{video_format}'))
-                people = [shown_people(pred['people'], **limits) for pred in found]
-                people = follow_people(people)
-                plan = plan_cards(people, self.part_names)
+                people = follow_people([shown_people(pred['people'], **limits) for pred in found])
+                plan = plan_cards(people, self.part_names, **limits)
+                # an animation holds every pixel of every frame
+                size = (960, 1600) if video_format == 'mp4' else (480, 640)
                 drawings = (
-                    draw_parses(self.load(pred['frame'])['img'], some, self.part_names, plan=plan)
+                    draw_parses(
+                        self.load(pred['frame'])['img'],
+                        some,
+                        self.part_names,
+                        **limits,
+                        long_side=size,
+                        plan=plan,
+                    )
                     for pred, some in zip(found, people, strict=True)
                 )
                 write_video(paths[-1], drawings, _drawn_rate([pred['frame'] for pred in found]))
@@ -337,7 +348,7 @@ def write_video(path: Path, drawings: Iterable[np.ndarray], frame_rate: float) -
         ValueError: If the video cannot be written.
     """
     if path.suffix == '.gif':
-        images = (Image.fromarray(drawn[..., ::-1]).quantize(128) for drawn in drawings)
+        images = (Image.fromarray(drawn[..., ::-1]).quantize(255) for drawn in drawings)
         with whole_file(path) as partial:
             settings = dict(save_all=True, loop=0, duration=max(20, round(1000 / frame_rate)))
             next(images).save(partial, append_images=images, **settings)

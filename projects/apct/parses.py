@@ -148,22 +148,23 @@ def follow_people(frames: Sequence[Sequence[dict[str, Any]]]) -> list[list[dict[
         frames: People of each frame of a video; they are not changed.
 
     Returns:
-        The same with new ``number``, the smallest free one for somebody new.
+        The same with new ``number``, the smallest free ones from left to right for new people.
     """
     followed, before = [], []
     for people in frames:
         overlaps = np.array([[_iou(a['box'], b['box']) for b in before] for a in people])
         overlaps = overlaps.reshape(len(people), len(before))
         numbers: dict[int, int] = {}
+        # the best pair first
         while overlaps.size and overlaps.max() > 0.2:
             one, other = np.unravel_index(overlaps.argmax(), overlaps.shape)
             numbers[int(one)] = before[other]['number']
             overlaps[one], overlaps[:, other] = 0, 0
         free = (n for n in range(1, 2 * len(people) + 1) if n not in numbers.values())
-        before = [
-            dict(person, number=numbers[i] if i in numbers else next(free))
-            for i, person in enumerate(people)
-        ]
+        for index in sorted(range(len(people)), key=lambda index: people[index]['box'][0]):
+            if index not in numbers:
+                numbers[index] = next(free)
+        before = [dict(person, number=numbers[i]) for i, person in enumerate(people)]
         followed.append(before)
     return followed
 
