@@ -20,7 +20,7 @@ from projects.synthetic.scene import Scene, sample_scene
 CLASSES = ('bow', 'jumping_jack', 'kick', 'lunge', 'running', 'squat')
 SPLITS = ('train', 'test')
 STORAGES = ('video', 'frames')
-VIDEOS_PER_CLASS = {'train': 20, 'test': 5}
+VIDEOS_PER_CLASS = {'train': 40, 'test': 10}
 
 _NOT_ARMS = tuple(part for part in BODY if not part.endswith('arm'))
 _ARMS = tuple(part for part in BODY if part.endswith('arm'))
@@ -30,6 +30,8 @@ _ARM_ACTIONS = ('clap', 'front_raise', 'photo', 'pose', 'talk', 'wave')
 _LOOKING = Layer('idle', 1.3, ('head',))
 _BYSTANDER = (Layer('idle', 1.3), Layer('talk'))
 
+# Frontal or three-quarter view, nothing in between: who is turned away is seen at a glance.
+_YAWS = ((-60.0, -40.0), (-20.0, 20.0), (-20.0, 20.0), (40.0, 60.0))
 _LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
 
@@ -65,7 +67,7 @@ def kinetics_tps_video(
     action: str,
     number: int,
     *,
-    num_frames: int = 40,
+    num_frames: int = 20,
     image_size: tuple[int, int] = (160, 128),
     fps: float = 10.0,
     people: tuple[int, int] = (1, 2),
@@ -111,7 +113,15 @@ def kinetics_tps_video(
     for person in range(rng.integers(people[0], people[1] + 1)):
         bystander = person > 0 and rng.random() < 0.5 * difficulty
         actors.append(_BYSTANDER if bystander else _layers(action, rng))
-    scene = sample_scene(actors, num_frames, fps, rng, image_size=image_size, difficulty=difficulty)
+    scene = sample_scene(
+        actors,
+        num_frames,
+        fps,
+        rng,
+        image_size=image_size,
+        difficulty=difficulty,
+        yaws=_YAWS,
+    )
     states = part_states(scene.landmarks, scene.camera.position)
     return Video(f'{name}_000000_000010', scene, states)
 
@@ -129,7 +139,7 @@ def write_kinetics_tps(
     *,
     classes: Sequence[str] = CLASSES,
     videos_per_class: Mapping[str, int] = VIDEOS_PER_CLASS,
-    num_frames: int = 40,
+    num_frames: int = 20,
     image_size: tuple[int, int] = (160, 128),
     fps: float = 10.0,
     people: tuple[int, int] = (1, 2),

@@ -43,7 +43,7 @@ _LIMBS_OF = [[LIMB_INDEX[limb] for limb in limbs] for limbs in PART_LIMBS.values
 _LEAST_SEEN = np.array([0.1 if part == 'hip' else 0.35 for part in PARTS])
 
 # Thresholds lie where the actions pass quickly, so that few frames are near them.
-_DOWN, _TURN = 24.0, 32.0  # degrees: the face below the horizon, and aside from the camera
+_DOWN, _TURN = 24.0, 30.0  # degrees: the face below the horizon, and aside from the camera
 _RAISED = 48.0  # degrees of the upper arm from hanging and from the trunk
 _ELBOW, _KNEE, _SQUAT, _LEAN = 45.0, 32.0, 45.0, 20.0  # degrees
 _THIGH, _SPREAD = 38.0, 12.0  # degrees of the thigh from hanging
@@ -80,7 +80,10 @@ def annotate(picture: Rendering, states: np.ndarray) -> list[dict]:
             for number, index in enumerate(np.flatnonzero(visible))
         }
         if parts:
-            box = _boxes(extents[person, seen[person]], size).tolist()
+            limbs = seen[person].copy()
+            for index in np.flatnonzero(visible):
+                limbs[_LIMBS_OF[index]] = True  # a person's box holds those of the parts
+            box = _boxes(extents[person, limbs], size).tolist()
             humans.append({'number': len(humans) + 1, 'box': box, 'parts': parts})
     return humans
 

@@ -1,6 +1,6 @@
 """Pictures of clothed figures, and who is seen where in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +16,7 @@ from projects.synthetic.body import (
     limb_points,
 )
 from projects.synthetic.camera import Camera
-from projects.synthetic.scenery import Appearance, Occluder
+from projects.synthetic.scenery import Appearance, Colour, Occluder
 
 BACKGROUND, OCCLUDER = 0, -1
 _NEAREST = 200.0  # mm; nearer than this to the camera's plane a person is not drawn
@@ -64,13 +64,13 @@ class Rendering:
         Returns:
             (P, G) visible pixels over the pixels of the group drawn alone on an unbounded image.
         """
-        count = self.visible_pixels()
+        count, outlines = self.visible_pixels(), _fixed(self.points)
         result = np.zeros((len(self.points), len(groups)))
         for index, group in enumerate(groups):
             limbs = [LIMB_INDEX[name] for name in group]
             for person, seen in enumerate(count[:, limbs].sum(axis=1)):
                 if seen:
-                    alone = _area([self.points[person, BALLS[limb]] for limb in limbs])
+                    alone = _area([_hull(outlines[person, BALLS[limb]]) for limb in limbs])
                     result[person, index] = min(seen / alone, 1.0)
         return result
 
@@ -114,12 +114,20 @@ def render(
     order = [person for person in np.argsort(-depths.mean(axis=-1)) if drawn[person]]
     for person in order:
         _shadow(image, landmarks[person], camera)
+    centre = points.mean(axis=-2, keepdims=True)
+    radius = np.abs(points[..., :1, :] - centre).max(axis=-1, keepdims=True)
+    lit = _fixed(centre + 0.7 * (points - centre) - 0.12 * radius)  # towards the light
+    outlines = _fixed(points)
     for person in order:
-        details = _Details(landmarks[person], camera, people[person][1])
+        colours = people[person][1].colours
+        details = _Details(landmarks[person], camera, colours)
         for limb in np.argsort(-depths[person]):
-            colour = people[person][1].colours[LIMBS[limb].colour]
-            owner = Rendering.owner(person, limb)
-            _limb(image, owners, points[person, BALLS[limb]], colour, owner)
+            colour, balls = colours[LIMBS[limb].colour], (person, BALLS[limb])
+            hull, owner = _hull(outlines[balls]), Rendering.owner(person, limb)
+            dark = [0.68 * value for value in colour]
+            cv2.fillConvexPoly(image, hull, dark, cv2.LINE_AA, _SHIFT)
+            cv2.fillConvexPoly(owners, hull, owner, cv2.LINE_8, _SHIFT)
+            cv2.fillConvexPoly(image, _hull(lit[balls]), colour, cv2.LINE_AA, _SHIFT)
             details.draw(image, LIMBS[limb].name)
     for thing in occluders:
         outline = _fixed(thing.outline)
@@ -135,36 +143,17 @@ def _fixed(points: np.ndarray) -> np.ndarray:
 
 def _hull(points: np.ndarray) -> np.ndarray:
     """Convex hull of (balls, corners, 2) points in fixed-point coordinates."""
-    return cv2.convexHull(_fixed(points.reshape(-1, 2)))
+    return cv2.convexHull(points.reshape(-1, 2))
 
 
-def _area(limbs: Sequence[np.ndarray]) -> int:
-    """Pixels covered by limbs together, at least 1."""
-    hulls = [_hull(points) for points in limbs]
-    low = np.min([hull.min(axis=(0, 1)) for hull in hulls], axis=0) >> _SHIFT
-    high = (np.max([hull.max(axis=(0, 1)) for hull in hulls], axis=0) >> _SHIFT) + 2
-    width, height = (high - low).tolist()
-    canvas = np.zeros((height, width), dtype=np.uint8)
+def _area(hulls: Sequence[np.ndarray]) -> int:
+    """Pixels covered by hulls together, at least 1."""
+    left, top, width, height = cv2.boundingRect(np.concatenate(hulls))
+    low = np.array([left >> _SHIFT, top >> _SHIFT])
+    canvas = np.zeros(((height >> _SHIFT) + 3, (width >> _SHIFT) + 3), dtype=np.uint8)
     for hull in hulls:
         cv2.fillConvexPoly(canvas, hull - (low << _SHIFT), 1, cv2.LINE_8, _SHIFT)
     return max(cv2.countNonZero(canvas), 1)
-
-
-def _limb(
-    image: np.ndarray,
-    owners: np.ndarray,
-    points: np.ndarray,
-    colour: tuple[int, int, int],
-    owner: int,
-) -> None:
-    """Draws a limb: its outline dark, its middle a little lighter and towards the light."""
-    hull = _hull(points)
-    cv2.fillConvexPoly(image, hull, [0.68 * value for value in colour], cv2.LINE_AA, _SHIFT)
-    cv2.fillConvexPoly(owners, hull, owner, cv2.LINE_8, _SHIFT)
-    centre = points.mean(axis=1, keepdims=True)
-    radius = np.abs(points[:, :1] - centre).max(axis=-1, keepdims=True)
-    inner = centre + 0.7 * (points - centre) - 0.12 * radius
-    cv2.fillConvexPoly(image, _hull(inner), colour, cv2.LINE_AA, _SHIFT)
 
 
 def _shadow(image: np.ndarray, landmarks: np.ndarray, camera: Camera) -> None:
@@ -182,7 +171,7 @@ def _shadow(image: np.ndarray, landmarks: np.ndarray, camera: Camera) -> None:
     if (high <= low).any():
         return
     mask = np.zeros((high[1] - low[1], high[0] - low[0]), dtype=np.uint8)
-    cv2.fillConvexPoly(mask, _hull(pixels - low), 1, cv2.LINE_8, _SHIFT)
+    cv2.fillConvexPoly(mask, _hull(_fixed(pixels - low)), 1, cv2.LINE_8, _SHIFT)
     region = image[low[1] : high[1], low[0] : high[0]]
     cv2.copyTo(cv2.convertScaleAbs(region, alpha=0.62), mask, region)
 
@@ -195,8 +184,10 @@ _GROUND_CIRCLE = np.stack(
 class _Details:
     """Eyes, nose, mouth and the print on the chest: they tell front from back."""
 
-    def __init__(self, landmarks: np.ndarray, camera: Camera, appearance: Appearance) -> None:
-        self._colours = appearance.colours
+    def __init__(
+        self, landmarks: np.ndarray, camera: Camera, colours: Mapping[str, Colour]
+    ) -> None:
+        self._colours = colours
         eyes = landmarks[_EYES]
         mouth = landmarks[_MOUTH]
         nose, centre = landmarks[BODY_INDEX['nose']], landmarks[BODY_INDEX['head_center']]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -36,10 +37,10 @@ class Scene:
     light: Light
     present: np.ndarray
 
-    def __post_init__(self) -> None:
-        # Once for all frames: forward kinematics of a single frame costs nearly as much.
-        landmarks = np.stack([motion.landmarks(BODY_LANDMARKS) for motion in self.motions])
-        object.__setattr__(self, 'landmarks', landmarks)  # (P, T, L, 3) mm
+    @cached_property
+    def landmarks(self) -> np.ndarray:
+        """(P, T, len(BODY_LANDMARKS), 3) positions, mm."""
+        return np.stack([motion.landmarks(BODY_LANDMARKS) for motion in self.motions])
 
     @property
     def num_frames(self) -> int:
@@ -63,7 +64,7 @@ def sample_scene(
     *,
     image_size: tuple[int, int] = (160, 128),
     difficulty: float = 0.3,
-    yaw: float = 60.0,
+    yaws: Sequence[tuple[float, float]] = ((-60.0, 60.0),),
 ) -> Scene:
     """A random scene.
 
@@ -75,7 +76,8 @@ def sample_scene(
         image_size: Width and height, px.
         difficulty: In [0, 1]: irregular motion, clutter, people closer to each other, things in
             the way, people cut by the image's border, frames without anybody.
-        yaw: Greatest angle between where a person faces and the camera, degrees.
+        yaws: Ranges of the angle between where a person faces and the camera's side, degrees to
+            the left; each person's is drawn from one of them, all equally likely.
 
     Returns:
         The scene.
@@ -90,7 +92,8 @@ def sample_scene(
     motions, spacing = [], rng.uniform(900, 1150) - 450 * difficulty
     for index, layers in enumerate(actors):
         motion = _on_the_spot(_clip(layers, num_frames, fps, rng, difficulty))
-        motion = motion.scaled(rng.uniform(0.9, 1.08)).turned(rng.uniform(-yaw, yaw))
+        motion = motion.scaled(rng.uniform(0.9, 1.08))
+        motion = motion.turned(rng.uniform(*yaws[rng.integers(len(yaws))]))
         place = ((index - (len(actors) - 1) / 2) * spacing, 0.0, rng.uniform(-450, 450))
         motions.append(replace(motion, translation=motion.translation + place))
     appearances = tuple(Appearance.sample(rng) for _ in actors)
@@ -131,7 +134,7 @@ def _clip(
 ) -> Motion:
     """A clip from the middle of a longer motion, so that it begins anywhere in a repetition."""
     margin = int(np.ceil(ACTIONS[layers[0].action].seconds * fps))
-    whole = sample_mix(layers, num_frames + 3 * margin, fps, rng, difficulty=difficulty)
+    whole = sample_mix(layers, num_frames + 2 * margin, fps, rng, difficulty=difficulty)
     start = int(rng.integers(0, margin + 1))
     repetitions = whole.repetitions - start
     inside = (repetitions[:, 0] >= 0) & (repetitions[:, 1] <= num_frames)

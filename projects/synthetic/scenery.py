@@ -1,7 +1,7 @@
 """What is around the people: clothes, backgrounds, things in the way, light."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ class Appearance:
         girth: Factor on the thickness of all limbs.
     """
 
-    colours: dict[str, Colour] = field(default_factory=dict)
+    colours: Mapping[str, Colour]
     girth: float = 1.0
 
     @classmethod
@@ -32,7 +32,9 @@ class Appearance:
             moved = np.asarray(colour) + rng.integers(-spread, spread + 1, size=3)
             return tuple(int(value) for value in np.clip(moved, 0, 255))
 
-        skin, hair = near(_SKIN[rng.integers(len(_SKIN))], 10), near(_HAIR[rng.integers(6)], 10)
+        skin = hair = near(_SKIN[rng.integers(len(_SKIN))], 10)
+        while np.abs(np.subtract(skin, hair)).sum() < 150:  # the face has to be seen
+            hair = near(_HAIR[rng.integers(len(_HAIR))], 10)
         shirt, trousers = _vivid(rng), _vivid(rng)
         while np.abs(np.subtract(shirt, trousers)).sum() < 120:
             trousers = _vivid(rng)

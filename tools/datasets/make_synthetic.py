@@ -158,7 +158,7 @@ def add_kinetics_tps(formats: argparse._SubParsersAction) -> None:
         kinetics.add_argument(
             f'--{split}-videos', type=int, default=number, help=f'{split} videos a class'
         )
-    kinetics.add_argument('--num-frames', type=int, default=40, help='frames a video')
+    kinetics.add_argument('--num-frames', type=int, default=20, help='frames a video')
     kinetics.add_argument('--fps', type=float, default=10.0, help='frames per second')
     kinetics.add_argument(
         '--image-size', nargs=2, type=int, default=[160, 128], metavar=('WIDTH', 'HEIGHT')
