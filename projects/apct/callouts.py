@@ -1,5 +1,6 @@
 """Labels beside one or two people, with a line to each part."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -32,6 +33,15 @@ class Callout(NamedTuple):
     dim: bool
 
 
+class Placed(NamedTuple):
+    """A label that has its place."""
+
+    item: Callout
+    side: int
+    """0 left of the people, 1 right of them."""
+    rect: Rect
+
+
 def with_callouts(picture: np.ndarray, persons: Sequence[Person]) -> Image.Image | None:
     """Put labels left and right of the people; None if they do not fit.
 
@@ -39,32 +49,51 @@ def with_callouts(picture: np.ndarray, persons: Sequence[Person]) -> Image.Image
         picture: (height, width, 3) uint8, BGR, with its boxes.
         persons: One or two people.
     """
-    height, width = picture.shape[:2]
+    found = place_callouts(persons, (picture.shape[1], picture.shape[0]))
+    if found is None:
+        return None
+    placed, pads = found
+    canvas = cv2.copyMakeBorder(picture, 0, 0, *pads, cv2.BORDER_CONSTANT, value=BACKGROUND[::-1])
+    for place in placed:
+        _leader(canvas, place, pads[0])
+    drawn = Image.fromarray(np.ascontiguousarray(canvas[..., ::-1]))
+    pen = ImageDraw.Draw(drawn, 'RGBA')
+    for place in placed:
+        _label(pen, place)
+    return drawn
+
+
+def place_callouts(
+    persons: Sequence[Person], size: tuple[int, int]
+) -> tuple[list[Placed], tuple[int, int]] | None:
+    """Find room for the labels of one or two people, and widen the picture where there is none.
+
+    Args:
+        persons: The people.
+        size: (width, height) of the picture.
+
+    Returns:
+        The labels, in the widened picture, and how much wider it is left and right; None if it is
+        not high enough for them.
+    """
     columns = callout_columns(persons)
-    boxes = [box for person in persons for box in (person.box, *_part_boxes(person))]
+    boxes = [person.box for person in persons]
+    boxes += [part.box for person in persons for part in person.parts if part.box is not None]
     edges = (min(box[0] for box in boxes) - 30, max(box[2] for box in boxes) + 30)
     widths = [max((_label_width(item) for item in column), default=0) for column in columns]
-    pad_left = max(0, round(widths[0] + GAP - edges[0])) if columns[0] else 0
-    pad_right = max(0, round(edges[1] + widths[1] + GAP - width)) if columns[1] else 0
+    pad_left = max(0, math.ceil(widths[0] + GAP - edges[0])) if columns[0] else 0
+    pad_right = max(0, math.ceil(edges[1] + widths[1] + GAP - size[0])) if columns[1] else 0
     placed = []
     for side, column in enumerate(columns):
         centres = [(item.box[1] + item.box[3]) / 2 for item in column]
-        tops = spread(centres, CHIP + 4, GAP, height - GAP)
+        tops = spread(centres, CHIP + 4, GAP, size[1] - GAP)
         if tops is None:
             return None
         for item, top in zip(column, tops, strict=True):
-            x = edges[0] - _label_width(item) if side == 0 else edges[1]
-            placed.append((item, side, x + pad_left, top))
-    pads = (0, 0, pad_left, pad_right)
-    canvas = cv2.copyMakeBorder(picture, *pads, cv2.BORDER_CONSTANT, value=BACKGROUND[::-1])
-    for item, side, x, top in placed:
-        start = (x + (_label_width(item) if side == 0 else 0), top + CHIP / 2)
-        _leader(canvas, start, item, side, pad_left)
-    drawn = Image.fromarray(canvas[..., ::-1])
-    pen = ImageDraw.Draw(drawn, 'RGBA')
-    for item, side, x, top in placed:
-        _label(pen, item, side, round(x), round(top))
-    return drawn
+            width = _label_width(item)
+            x = round((edges[1] if side else edges[0] - width) + pad_left)
+            placed.append(Placed(item, side, (x, round(top), x + width, round(top) + CHIP)))
+    return placed, (pad_left, pad_right)
 
 
 def callout_columns(persons: Sequence[Person]) -> tuple[list[Callout], list[Callout]]:
@@ -93,16 +122,13 @@ def callout_columns(persons: Sequence[Person]) -> tuple[list[Callout], list[Call
     return [head, *parts[:half]], parts[half:]
 
 
-def _part_boxes(person: Person) -> list[Rect]:
-    return [part.box for part in person.parts if part.box is not None]
-
-
-def _leader(
-    canvas: np.ndarray, start: tuple[float, float], item: Callout, side: int, shift: int
-) -> None:
+def _leader(canvas: np.ndarray, place: Placed, shift: int) -> None:
     """A line from a label to the nearest edge of its box."""
+    item = place.item
     x1, y1, x2, y2 = item.box
-    end = ((x1 if side == 0 else x2) + shift, min(max(start[1], y1), y2))
+    middle = (place.rect[1] + place.rect[3]) / 2
+    start = (place.rect[0] if place.side else place.rect[2], middle)
+    end = ((x2 if place.side else x1) + shift, min(max(middle, y1), y2))
     ends = [tuple(round(value) for value in point) for point in (start, end)]
     cv2.line(canvas, *ends, (0, 0, 0), 4, cv2.LINE_AA)
     cv2.line(canvas, *ends, item.colour[::-1], 2, cv2.LINE_AA)
@@ -115,13 +141,13 @@ def _label_width(item: Callout) -> int:
     return round(14 + text_length(name) + (7 + text_length(state, bold=True) if state else 0) + 8)
 
 
-def _label(pen: ImageDraw.ImageDraw, item: Callout, side: int, x: int, y: int) -> None:
+def _label(pen: ImageDraw.ImageDraw, place: Placed) -> None:
     """A dark label with a stripe in the part's colour, its name and its state."""
-    width = _label_width(item)
-    pen.rounded_rectangle((x, y, x + width, y + CHIP), 4, fill=(*BACKGROUND, 225))
-    stripe = x if side else x + width - 6  # where the line begins
-    pen.rounded_rectangle((stripe, y, stripe + 6, y + CHIP), 3, fill=item.colour)
-    x += 14 if side else 8
+    item, (x, y, right, bottom) = place.item, place.rect
+    pen.rounded_rectangle(place.rect, 4, fill=(*BACKGROUND, 225))
+    stripe = x if place.side else right - 6  # where the line begins
+    pen.rounded_rectangle((stripe, y, stripe + 6, bottom), 3, fill=item.colour)
+    x += 14 if place.side else 8
     name, state = (words(word) for word in item.words)
     middle = y + CHIP / 2
     pen.text((x, middle), name, SOFT, font(), anchor='lm')
