@@ -185,6 +185,19 @@ def test_the_seed_decides(tmp_path):
     assert not {name for name in first if 'list/' not in name} & set(other)
 
 
+def test_every_video_is_another_one():
+    """Nobody meets in the test split whom the training has seen."""
+    videos = [
+        kinetics_tps_video(split, action, number, num_frames=1, seed=seed)
+        for split in ('train', 'test')
+        for action in ('bow', 'squat')
+        for number in (0, 1)
+        for seed in (0, 1)
+    ]
+    assert len({video.name for video in videos}) == 16
+    assert len({video.frame(0)[0].tobytes() for video in videos}) == 16
+
+
 def test_failed_writing_leaves_no_half_file(tmp_path, monkeypatch):
     def fails(source, target):
         raise OSError('disk full')
