@@ -342,7 +342,10 @@ def _video_violations(file: str, found: dict, expected: dict) -> Iterator[str]:
 
 
 def _frame_violations(content: Any, place: str, rules: Rules) -> Iterator[str]:
-    humans = content.get('humans') if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        yield f'{place}: found {_short(content)}, expected an object with humans'
+        return
+    humans = content.get('humans')
     if not isinstance(humans, list):
         yield f'{place}, humans: found {_short(humans)}, expected a list of people'
         return

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +160,9 @@ def main() -> None:
     args = parser.parse_args()
     here = str(Path(__file__).resolve().parent)
     with tempfile.TemporaryDirectory() as folder:
-        people = write_results(Path(folder), args.videos)
+        # in a process of its own: a child's peak memory starts from that of its parent
+        with ProcessPoolExecutor(1) as pool:
+            people = pool.submit(write_results, Path(folder), args.videos).result()
         sizes = [path.stat().st_size / 1e6 for path in sorted(Path(folder).glob('*/*_part_*'))]
         plain = [sys.executable, '-c', REFERENCE, here, folder]
         scoring = [sys.executable, '-c', OURS, str(ROOT / 'tools'), folder]
