@@ -65,9 +65,10 @@ class PartParsingInferencer(BaseInferencer):
     after their files.
 
     Args:
-        part_names: K names; if None those of the checkpoint, else of the config's data set.
-        state_names: S names, likewise.
         args: As in mmengine's ``BaseInferencer``.
+        part_names: K names; if None those of the checkpoint, else of the config's data set, else of
+            the lists in its ``data_root``, else numbers.
+        state_names: S names, likewise.
         kwargs: As in mmengine's ``BaseInferencer``.
     """
 
