@@ -18,6 +18,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
+# Bytes above which a second process saves more than it takes to start.
+LARGE = 20_000_000
+
 
 def import_alone() -> None:
     """Let modules of ``projects.apct`` be imported without the packages around them.
@@ -46,9 +49,13 @@ def main() -> int:
         help='add part_recall, state_acc and part_ap50, and print tables to stderr (slower)',
     )
     parser.add_argument(
-        '--processes', type=int, default=1, help='that share the videos among them [1]'
+        '--processes', type=int, help='that share the videos [1, and 2 for large files]'
     )
     args = parser.parse_args()
+    if args.processes is None:
+        path = args.pred_dir / 'pred_part_result.json'
+        large = path.is_file() and path.stat().st_size > LARGE
+        args.processes = 2 if large and (os.cpu_count() or 1) > 1 else 1
     if args.processes < 1:
         parser.error(f'--processes is {args.processes}, expected at least 1')
     warnings.showwarning = lambda message, *_, **__: print(f'warning: {message}', file=sys.stderr)
@@ -73,11 +80,12 @@ def evaluate(
         tables: Add the diagnostics, and print their tables to stderr.
         processes: That share the videos among them.
     """
-    from projects.apct.result_files import read_results, result_names, score_files
+    from projects.apct.file_score import score_files
 
     scores = score_files(gt_dir, pred_dir, processes)
     if tables:
         from projects.apct.diagnostics import diagnostic_tables, parsing_diagnostics
+        from projects.apct.result_files import read_results, result_names
 
         gt_videos, gt_people, _, pred_people = read_results(gt_dir, pred_dir)
         names = result_names(gt_dir, pred_dir)

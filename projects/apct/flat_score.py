@@ -48,9 +48,9 @@ class FlatPrediction:
         person_frame: (Q,) frame of each person, ascending.
         person_box: (Q, 4) single precision.
         part_person: (U,) person of each part.
-        part_name: (U,) number of its name, as in the truth.
+        part_name: (U,) number of its name, as in the truth; above those for other names.
         part_count: (U,) its proposals, at most five; they follow each other.
-        proposal_state: (V,) number of the state, as in the truth, -1 for a state the truth lacks.
+        proposal_state: (V,) number of the state, as in the truth.
         proposal_box: (V, 4) double precision.
     """
 
@@ -175,9 +175,8 @@ def part_credits(truth: FlatTruth, predicted: FlatPrediction, partner: np.ndarra
         return credit
     # which predicted part has a person and a name, (Q * names,)
     part_of = np.full(len(predicted.person_frame) * names, -1, dtype=np.int32)
-    part_of[predicted.part_person * names + predicted.part_name] = np.arange(
-        len(predicted.part_person)
-    )
+    known = np.flatnonzero(predicted.part_name < names)  # others are not asked for
+    part_of[predicted.part_person[known] * names + predicted.part_name[known]] = known
     person = partner[truth.part_person]
     true_part = np.flatnonzero(person >= 0)
     part = part_of[person[true_part] * names + truth.part_name[true_part]]

@@ -19,7 +19,7 @@ zero even where nothing could be earned. Where the script stops with an exceptio
 or ``KeyError`` here names file, video, frame, person and field.
 
 This module works on parsed results, one item after the other; ``flat_score`` computes the same
-from arrays, many times faster, and ``result_files`` reads the files and picks between them.
+from arrays, many times faster, and ``file_score`` reads the files and picks between the two.
 """
 
 import warnings

@@ -11,8 +11,8 @@ from mmengine.registry import METRICS
 from mmengine.structures import InstanceData
 
 from projects.apct import KineticsTPSMetric
+from projects.apct.file_score import score_files
 from projects.apct.metric import official_people
-from projects.apct.result_files import score_files
 from projects.apct.score import kinetics_tps_score
 
 PARTS = ('head', 'arm')

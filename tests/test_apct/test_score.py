@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projects.apct.diagnostics import diagnostic_tables, parsing_diagnostics
-from projects.apct.result_files import FlatScene, raw_videos, score_files
+from projects.apct.file_score import FlatScene, score_files
+from projects.apct.result_files import raw_videos
 from projects.apct.score import (
     FILE_NAMES,
     curve_area,
@@ -384,6 +385,16 @@ class TestFiles:
             for name in FILE_NAMES[2:]:
                 archive.write(tmp_path / 'pred' / name, name)
         assert score_files(tmp_path / 'gt', tmp_path / 'pred.zip') == expected
+        assert score_files(tmp_path / 'gt', tmp_path / 'pred', processes=2) == expected
+
+    def test_errors_of_other_processes(self, tmp_path):
+        benchmark.write_results(tmp_path, videos=3, frames=1)
+        path = tmp_path / 'pred' / FILE_NAMES.pred_people
+        results = json.loads(path.read_text())
+        del results['video_00002'][FRAME]['humans']
+        path.write_text(json.dumps(results))
+        with pytest.raises(KeyError, match='video_00002.*humans'):
+            score_files(tmp_path / 'gt', tmp_path / 'pred', processes=2)
 
     @pytest.mark.parametrize('text', ['', '{"v": ', '[]', '{"v": {}, }', 'null', '[' * 100000])
     def test_no_json(self, tmp_path, text):

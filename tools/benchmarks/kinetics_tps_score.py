@@ -48,10 +48,10 @@ import json, sys, time
 sys.path.insert(0, sys.argv[1])
 from evaluate_kinetics_tps import import_alone
 import_alone()
-from projects.apct import result_files
+from projects.apct import file_score, result_files
 from projects.apct.score import FILE_NAMES, summary
 truth, pred = sys.argv[2] + '/gt', sys.argv[2] + '/pred'
-scene = result_files.FlatScene(result_files.read_result(truth, FILE_NAMES.gt_videos))
+scene = file_score.FlatScene(result_files.read_result(truth, FILE_NAMES.gt_videos))
 with result_files.garbage_collection_off():
     scene.read_truth(result_files.raw_videos(truth, FILE_NAMES.gt_people))
     scene.read_prediction(result_files.raw_videos(pred, FILE_NAMES.pred_people))
