@@ -59,7 +59,7 @@ model = dict(
     ),
     encoder=dict(num_layers=6, layer_cfg=dict(self_attn_cfg=attention, ffn_cfg=feedforward)),
     decoder=dict(
-        condition=True,
+        condition='region',
         num_layers=num_layers,
         layer_cfg=dict(self_attn_cfg=attention, cross_attn_cfg=attention, ffn_cfg=feedforward),
         return_intermediate=True,
@@ -74,6 +74,7 @@ model = dict(
         num_parts=num_parts,
         num_states=num_states,
         cascade=True,
+        sync_cls_avg_factor=True,  # several GPUs train as one with a larger batch
         refinement=dict(in_channels=512),
         # equation 1; the weights are not in the document
         loss_cls=dict(type='CrossEntropyLoss', bg_cls_weight=0.1, loss_weight=1.0),
@@ -136,7 +137,6 @@ loader = dict(
 )
 train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(
         type='KineticsTPSDataset', data_root=data_root, split='train', pipeline=train_pipeline
     ),

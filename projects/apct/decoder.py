@@ -1,38 +1,65 @@
 """The cascaded decoder: each layer looks where the layer before it put the person."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmdet.models.layers import DetrTransformerDecoder
 from mmdet.models.layers.transformer import MLP, coordinate_to_encoding
+from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
 from mmengine.model import constant_init
 from torch import Tensor
+from torchvision.ops import roi_align
 
-Cascade = Callable[[int, Tensor, Tensor | None], Tensor]
-"""What a layer predicts from its instance embeddings.
 
-Called with the layer's number, its output (B, N, C) and the boxes of the layer before (None before
-the first); gives the layer's person boxes, (B, N, 4) logits of (cx, cy, w, h) in 0..1.
-"""
+class Cascade(NamedTuple):
+    """What the decoder has to know of predictions and image to hand them from layer to layer."""
+
+    predict: Callable[[int, Tensor, Tensor | None], Tensor]
+    """Person boxes of a layer: its number, its output (B, N, C) and the boxes of the layer before
+    (None before the first) to (B, N, 4) logits of (cx, cy, w, h) in 0..1."""
+    map_size: tuple[int, int]
+    """Rows and columns of the cells that the encoder's output stands for."""
+    image_cells: Tensor
+    """(B, 2) columns and rows of cells that the image without its padding takes up."""
 
 
 class APCTDecoder(DetrTransformerDecoder):
-    """DETR's decoder, whose layers know the person boxes predicted by the layer before.
+    """DETR's decoder, whose layers start from the person boxes predicted by the layer before.
 
     Document section 2.1: "each transformer decoder layer in our model parses each instance
-    conditioning on prior prediction". A layer's person box, as the sine encoding that the image
-    cells have, goes through a small network onto the position embedding of its query in the next
-    layer. The network's last layer starts at zero: a decoder with the weights of a trained DETR
+    conditioning on prior prediction"; it does not say how. Here, with ``condition``
+
+    - ``'box'``: the box, as the sine encoding that the image cells have, goes through a small
+      network onto the position embedding of its query (as in DAB-DETR);
+    - ``'region'``: also, what the encoder's output holds in the box (RoIAlign) goes through another
+      onto the query itself. A plain DETR's query never learns where in its box something lies.
+
+    The last layer of both networks starts at zero: a decoder with the weights of a trained DETR
     starts as that DETR.
 
     Args:
-        condition: Add the encoded boxes; without, this is mmdet's ``DetrTransformerDecoder``.
+        condition: ``'region'``, ``'box'``, or None for mmdet's ``DetrTransformerDecoder``.
+        region_size: Cells a side that a box is cut into.
+        temperature: Of the sine encoding, that of the image cells.
         kwargs: Of mmdet's ``DetrTransformerDecoder``.
+
+    Raises:
+        ValueError: If ``condition`` is none of these, or the layers' outputs are not returned.
     """
 
-    def __init__(self, condition: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        condition: str | None = 'region',
+        region_size: int = 7,
+        temperature: float = 10000,
+        **kwargs: Any,
+    ) -> None:
+        if condition not in (None, 'box', 'region'):
+            raise ValueError(f"condition is {condition!r}, expected 'region', 'box' or None")
         self.condition = condition
+        self.region_size = region_size
+        self.temperature = temperature
         super().__init__(**kwargs)
         if condition and not self.return_intermediate:
             raise ValueError(
@@ -41,16 +68,18 @@ class APCTDecoder(DetrTransformerDecoder):
 
     def _init_layers(self) -> None:
         super()._init_layers()
-        if self.condition:
-            # sines of cy, cx, w and h: half the channels each
-            self.reference_encoding = MLP(
-                2 * self.embed_dims, self.embed_dims, self.embed_dims, num_layers=2
-            )
+        dims = self.embed_dims
+        if self.condition:  # sines of cy, cx, w and h: half the channels each
+            self.box_encoding = MLP(2 * dims, dims, dims, num_layers=2)
+        if self.condition == 'region':
+            self.region_encoding = MLP(self.region_size**2 * dims, dims, dims, num_layers=2)
 
     def start_as_detr(self) -> None:
-        """Zero the last layer of what the boxes go through."""
+        """Zero the last layers of what the boxes go through."""
         if self.condition:
-            constant_init(self.reference_encoding.layers[-1], 0)
+            constant_init(self.box_encoding.layers[-1], 0)
+        if self.condition == 'region':
+            constant_init(self.region_encoding.layers[-1], 0)
 
     def forward(
         self,
@@ -72,7 +101,7 @@ class APCTDecoder(DetrTransformerDecoder):
             query_pos: (B, N, C) learned position embedding of the queries.
             key_pos: (B, P, C) sine encoding of the cells.
             key_padding_mask: (B, P), True on padding.
-            cascade: Predicts a layer's person boxes, see :data:`Cascade`.
+            cascade: What hands predictions on.
             kwargs: Of the layers.
 
         Returns:
@@ -87,11 +116,11 @@ class APCTDecoder(DetrTransformerDecoder):
             )
         if cascade is None:
             raise ValueError(
-                'decoder.condition is on, but the head has no cascade: switch bbox_head.cascade '
-                'on, or decoder.condition off'
+                f'decoder.condition is {self.condition!r}, but the head has no cascade: switch '
+                'bbox_head.cascade on, or set decoder.condition to None'
             )
         outputs: list[Tensor] = []
-        boxes = None
+        logits = None
         position = query_pos
         for number, layer in enumerate(self.layers):
             query = layer(
@@ -105,7 +134,28 @@ class APCTDecoder(DetrTransformerDecoder):
             )
             outputs.append(self.post_norm(query))
             if number < self.num_layers - 1:
-                boxes = cascade(number, outputs[-1], boxes)
-                encoding = coordinate_to_encoding(boxes.sigmoid(), self.embed_dims // 2)
-                position = query_pos + self.reference_encoding(encoding)  # (B, N, C)
+                logits = cascade.predict(number, outputs[-1], logits)
+                boxes = logits.sigmoid()  # (B, N, 4)
+                encoding = coordinate_to_encoding(boxes, self.embed_dims // 2, self.temperature)
+                position = query_pos + self.box_encoding(encoding)  # (B, N, C)
+                if self.condition == 'region':
+                    query = query + self.region_encoding(self.cut(value, boxes, cascade))
         return torch.stack(outputs)
+
+    def cut(self, memory: Tensor, boxes: Tensor, cascade: Cascade) -> Tensor:
+        """What the encoder's output holds in every box.
+
+        Args:
+            memory: (B, P, C) encoder output.
+            boxes: (B, N, 4) (cx, cy, w, h) in 0..1.
+            cascade: For the sizes of map and images.
+
+        Returns:
+            (B, N, C * region_size ** 2).
+        """
+        features = memory.transpose(1, 2).unflatten(-1, cascade.map_size)  # (B, C, rows, columns)
+        cells = cascade.image_cells.repeat(1, 2)[:, None]  # (B, 1, 4)
+        corners = bbox_cxcywh_to_xyxy(boxes.detach().float()) * cells
+        # RoIAlign has no bfloat16
+        cut = roi_align(features.float(), list(corners), self.region_size, aligned=True)
+        return cut.flatten(1).unflatten(0, boxes.shape[:2])

@@ -7,7 +7,7 @@ from mmdet.models.detectors import DETR
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from projects.apct.decoder import APCTDecoder
+from projects.apct.decoder import APCTDecoder, Cascade
 
 
 @MODELS.register_module()
@@ -31,9 +31,11 @@ class APCT(DETR):
 
     def _init_layers(self) -> None:
         decoder = dict(self.decoder)
-        self.decoder = {key: value for key, value in decoder.items() if key != 'condition'}
+        ours = ('condition', 'region_size')
+        self.decoder = {key: value for key, value in decoder.items() if key not in ours}
         super()._init_layers()  # builds mmdet's decoder, whose place ours takes
-        self.decoder = APCTDecoder(**decoder)
+        temperature = self.positional_encoding.temperature
+        self.decoder = APCTDecoder(temperature=temperature, **decoder)
 
     def init_weights(self) -> None:
         """DETR's, and a decoder that starts as DETR's."""
@@ -79,7 +81,7 @@ class APCT(DETR):
             query_pos=queries['query_pos'],
             key_pos=decoder_inputs['memory_pos'],
             key_padding_mask=decoder_inputs['memory_mask'],
-            cascade=self.bbox_head.layer_boxes if self.bbox_head.cascade else None,
+            cascade=self.cascade(img_feats[-1], batch_data_samples),
         )
         inputs = dict(hidden_states=hidden_states)
         if self.bbox_head.refinement is not None:
@@ -88,3 +90,20 @@ class APCT(DETR):
             else:
                 inputs['features'] = img_feats[0]
         return inputs
+
+    def cascade(self, encoder_map: Tensor, samples: Sequence) -> Cascade | None:
+        """What the decoder needs to hand predictions on; None for a head without cascade."""
+        if not self.bbox_head.cascade:
+            return None
+        map_size = tuple(encoder_map.shape[-2:])
+        share = encoder_map.new_tensor(
+            [
+                [sample.img_shape[axis] / sample.batch_input_shape[axis] for axis in (0, 1)]
+                for sample in samples
+            ]
+        )  # (B, 2) of the padded image's height and width
+        return Cascade(
+            self.bbox_head.layer_boxes,
+            map_size,
+            (share * share.new_tensor(map_size)).flip(-1),
+        )

@@ -1,4 +1,4 @@
-"""The parsing head: person score, person box, part boxes and part states of every query and layer."""
+"""The parsing head: person score, person box, part boxes and states of all queries and layers."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -83,6 +83,7 @@ class APCTHead(DETRHead):
     is ``DETRHead``'s own; the others have one each, which starts at zero offset.
 
     Args:
+        num_classes: Classes of instances, 1 for persons.
         num_parts: K, 0 for none.
         num_states: S, 0 for none.
         num_layers: L, layers of the decoder.

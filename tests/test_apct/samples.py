@@ -37,7 +37,7 @@ def head_config(**options) -> dict:
     return {**full, **options}
 
 
-def model_config(head: dict, condition: bool = True, **options) -> ConfigDict:
+def model_config(head: dict, condition: str | None = 'region', **options) -> ConfigDict:
     attention = dict(embed_dims=DIMS, num_heads=2, dropout=0.0, batch_first=True)
     feedforward = dict(embed_dims=DIMS, feedforward_channels=32, num_fcs=2, ffn_drop=0.0)
     decoder = dict(

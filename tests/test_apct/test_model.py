@@ -9,6 +9,7 @@ from mmengine.registry import DefaultScope
 from torch.nn import functional
 from torchvision.ops import generalized_box_iou
 
+from projects.apct.decoder import Cascade
 from projects.apct.head import Matches
 from projects.apct.losses import PartStateFocalLoss
 from tests.test_apct.samples import (
@@ -50,7 +51,7 @@ def stock_detr(num_classes: int = 1):
 
 def test_all_off_is_mmdets_detr():
     stock = stock_detr()
-    ours = build(model_config(head_config(**OFF, **DETR_LOSSES), condition=False), seed=1)
+    ours = build(model_config(head_config(**OFF, **DETR_LOSSES), condition=None), seed=1)
     assert ours.state_dict().keys() == stock.state_dict().keys()
     ours.load_state_dict(stock.state_dict())
     batch = images(3)
@@ -84,7 +85,13 @@ def test_coco_weights_fill_backbone_encoder_decoder_and_person():
     assert not result.unexpected_keys
     new = ('box_offsets', 'part_box_branches', 'part_state_branch', 'refinement')
     for name in result.missing_keys:
-        assert name.startswith((*(f'bbox_head.{part}' for part in new), 'decoder.reference')), name
+        assert name.startswith(
+            (
+                *(f'bbox_head.{part}' for part in new),
+                'decoder.box_encoding',
+                'decoder.region_encoding',
+            )
+        ), name
     loaded = model.state_dict()
     for name, value in coco.items():
         expected = value[[0, -1]] if 'fc_cls' in name else value  # person and background
@@ -168,8 +175,9 @@ def test_detached_references_keep_losses_in_their_layer(detach):
     assert head.box_offsets[-1].fc.weight.grad.any()
 
 
-def test_next_layer_sees_the_box_of_the_layer_before():
-    model = build(model_config(head_config(refinement=None))).eval()
+@pytest.mark.parametrize('condition', ['box', 'region'])
+def test_next_layer_starts_from_the_box_of_the_layer_before(condition):
+    model = build(model_config(head_config(refinement=None), condition=condition)).eval()
     unzero(model)
     decoder = model.decoder
     arguments = dict(
@@ -183,9 +191,38 @@ def test_next_layer_sees_the_box_of_the_layer_before():
     boxes = torch.randn(LAYERS, 1, 7, 4)
     moved = boxes.clone()
     moved[1] += 0.5  # what layer 1 predicts reaches layer 2 and no layer before
-    one, two = (decoder(**arguments, cascade=lambda i, *_, b=b: b[i]) for b in (boxes, moved))
+    one, two = (
+        decoder(
+            **arguments,
+            cascade=Cascade(lambda i, *_, b=b: b[i], (3, 4), torch.tensor([[4.0, 3.0]])),
+        )
+        for b in (boxes, moved)
+    )
     torch.testing.assert_close(one[:2], two[:2])
     assert not torch.allclose(one[2], two[2])
+
+
+def test_regions_are_cut_where_the_boxes_are():
+    """On a map that holds its own columns and rows, in an image padded below and to the right."""
+    decoder = build(model_config(head_config())).decoder
+    rows, columns = 8, 12
+    y, x = torch.meshgrid(torch.arange(rows) + 0.5, torch.arange(columns) + 0.5, indexing='ij')
+    memory = torch.zeros(1, rows * columns, DIMS)
+    memory[0, :, 0], memory[0, :, 1] = x.flatten(), y.flatten()
+    cascade = Cascade(None, (rows, columns), torch.tensor([[9.0, 6.0]]))  # of 12 x 8 cells
+    box = torch.tensor([[[0.5, 0.5, 0.6, 0.4]]])
+    cut = decoder.cut(memory, box, cascade).reshape(DIMS, 7, 7)
+    bins = (torch.arange(7) + 0.5) / 7
+    torch.testing.assert_close(cut[0], ((0.2 + 0.6 * bins) * 9).expand(7, 7))
+    torch.testing.assert_close(cut[1].T, ((0.3 + 0.4 * bins) * 6).expand(7, 7))
+
+
+def test_padding_does_not_move_the_regions():
+    model = build(model_config(head_config()))
+    samples = [sample(1, shape=(48, 80)), sample(1)]
+    cascade = model.cascade(torch.zeros(2, DIMS, 4, 6), samples)
+    assert cascade.map_size == (4, 6)
+    torch.testing.assert_close(cascade.image_cells, torch.tensor([[5.0, 3.0], [6.0, 4.0]]))
 
 
 def test_cascade_needs_a_layer_each():
@@ -196,7 +233,7 @@ def test_cascade_needs_a_layer_each():
 
 def test_conditioned_decoder_needs_a_cascade():
     model = build(model_config(head_config(cascade=False)))
-    with pytest.raises(ValueError, match=r'decoder\.condition is on, but the head has no cascade'):
+    with pytest.raises(ValueError, match="condition is 'region', but the head has no cascade"):
         model.loss(images(1), [sample(1)])
 
 
@@ -407,12 +444,14 @@ def test_roi_level_takes_the_finer_map():
 # --- training and inference -------------------------------------------------------------------
 
 VARIANTS = {
-    'baseline': (dict(cascade=False, refinement=None), False),
-    'cascade': (dict(refinement=None), True),
-    'refinement': (dict(), True),
-    'boxes only': (dict(refinement=None, part_states=False), True),
-    'states only': (dict(refinement=None, part_boxes=False), True),
-    'undetached': (dict(detach_references=False), True),
+    'baseline': (dict(cascade=False, refinement=None), None),
+    'cascade': (dict(refinement=None), 'region'),
+    'refinement': (dict(), 'region'),
+    'boxes only': (dict(refinement=None, part_states=False), 'region'),
+    'states only': (dict(refinement=None, part_boxes=False), 'region'),
+    'box condition': (dict(refinement=None), 'box'),
+    'unconditioned': (dict(refinement=None), None),
+    'undetached': (dict(detach_references=False), 'region'),
 }
 
 

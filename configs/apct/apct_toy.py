@@ -1,0 +1,42 @@
+"""A small parser on generated videos: minutes on two CPU cores.
+
+python tools/datasets/make_synthetic.py kinetics-tps --out data/synthetic/kinetics_tps
+"""
+
+_base_ = ['../apct.py']
+
+data_root = 'data/synthetic/kinetics_tps'
+load_from = None
+num_layers = 3
+dims = 128
+attention = dict(embed_dims=dims, num_heads=8, dropout=0.0, batch_first=True)
+feedforward = dict(embed_dims=dims, feedforward_channels=256, num_fcs=2, ffn_drop=0.0)
+model = dict(
+    num_queries=8,
+    backbone=dict(
+        depth=18,
+        base_channels=24,
+        stem_channels=24,
+        num_stages=3,
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
+        out_indices=(1, 2),
+        frozen_stages=-1,
+        norm_cfg=dict(_delete_=True, type='GN', num_groups=8),  # from scratch, in small batches
+        norm_eval=False,
+    ),
+    neck=dict(in_channels=[96], out_channels=dims),
+    encoder=dict(num_layers=1, layer_cfg=dict(self_attn_cfg=attention, ffn_cfg=feedforward)),
+    decoder=dict(
+        num_layers=num_layers,
+        layer_cfg=dict(self_attn_cfg=attention, cross_attn_cfg=attention, ffn_cfg=feedforward),
+    ),
+    # of 10000, most of the waves are longer than the image
+    positional_encoding=dict(num_feats=dims // 2, temperature=20),
+    bbox_head=dict(
+        embed_dims=dims,
+        num_layers=num_layers,
+        num_states=14,
+        refinement=dict(in_channels=48, num_layers=1, feedforward_channels=256, dropout=0.0),
+    ),
+)
