@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from projects.apct.score import MAX_PROPOSALS, PART_IOU, PERSON_IOU, match_people, person_iou
+from projects.apct.score import PART_IOU, PERSON_IOU, match_people, person_iou
 
 # How much better than the second best a partner must be for a pairing to be obvious: far above the
 # rounding of a cost in single precision, 6e-8.
@@ -178,21 +178,20 @@ def part_credits(truth: FlatTruth, predicted: FlatPrediction, partner: np.ndarra
     known = np.flatnonzero(predicted.part_name < names)  # others are not asked for
     part_of[predicted.part_person[known] * names + predicted.part_name[known]] = known
     person = partner[truth.part_person]
-    true_part = np.flatnonzero(person >= 0)
-    part = part_of[person[true_part] * names + truth.part_name[true_part]]
-    true_part, part = true_part[part >= 0], part[part >= 0]
-
-    count = predicted.part_count[part]
-    first = (np.cumsum(predicted.part_count) - predicted.part_count)[part]
-    state = truth.part_state[true_part]
-    for index in range(MAX_PROPOSALS):
-        candidates = np.flatnonzero(count > index)
-        proposal = first[candidates] + index
-        same = predicted.proposal_state[proposal] == state[candidates]
-        candidates, proposal = candidates[same], proposal[same]
-        iou = part_ious(truth.part_box[true_part[candidates]], predicted.proposal_box[proposal])
-        hit = candidates[iou >= PART_IOU]
-        credit[true_part[hit]] = 1 / count[hit]
+    paired = np.flatnonzero(person >= 0)
+    part = part_of[person[paired] * names + truth.part_name[paired]]
+    paired, part = paired[part >= 0], part[part >= 0]
+    # and the way back: which true part a predicted one is compared with, and that one's state
+    counts = predicted.part_count
+    true_part = np.full(len(counts), -1)
+    true_part[part] = paired
+    state = np.full(len(counts), -1, dtype=truth.part_state.dtype)
+    state[part] = truth.part_state[paired]
+    right = np.flatnonzero(predicted.proposal_state == np.repeat(state, counts))
+    part = np.repeat(np.arange(len(counts), dtype=np.int32), counts)[right]
+    iou = part_ious(truth.part_box[true_part[part]], predicted.proposal_box[right])
+    part = part[iou >= PART_IOU]
+    credit[true_part[part]] = 1 / counts[part]  # once, however many proposals hit
     return credit
 
 
@@ -206,7 +205,7 @@ def part_ious(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Returns:
         (M,)
     """
-    a, b = a.T, b.T
+    a, b = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
     width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0]) + 1
     height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1]) + 1
     shared = width * height
