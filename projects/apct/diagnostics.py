@@ -12,16 +12,13 @@ from pycocotools.cocoeval import COCOeval
 from rich.console import Console
 from rich.table import Table
 
+from projects.apct.result_fields import FILE_NAMES, ResultNames, frame_people, proposals
 from projects.apct.score import (
-    FILE_NAMES,
     PART_IOU,
-    ResultNames,
-    frame_people,
     match_people,
     part_iou,
     people_boxes,
     person_iou,
-    proposals,
 )
 
 

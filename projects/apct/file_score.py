@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 
 from projects.apct.flat_score import FlatPrediction, FlatTruth, flat_pscs
+from projects.apct.result_fields import FILE_NAMES, MAX_PROPOSALS, ResultNames
 from projects.apct.result_files import (
     garbage_collection_off,
     raw_videos,
@@ -29,10 +30,7 @@ from projects.apct.result_files import (
     result_names,
 )
 from projects.apct.score import (
-    FILE_NAMES,
     MAX_PEOPLE,
-    MAX_PROPOSALS,
-    ResultNames,
     kinetics_tps_score,
     right_classes,
     summary,

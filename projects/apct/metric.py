@@ -12,11 +12,10 @@ from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
 from projects.apct.diagnostics import diagnostic_tables, parsing_diagnostics
+from projects.apct.result_fields import MAX_PROPOSALS, ResultNames
 from projects.apct.result_files import read_result
 from projects.apct.score import (
     MAX_PEOPLE,
-    MAX_PROPOSALS,
-    ResultNames,
     curve_area,
     right_classes,
     video_psc,

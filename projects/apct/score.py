@@ -24,30 +24,31 @@ from arrays, many times faster, and ``file_score`` reads the files and picks bet
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from projects.apct.result_fields import (
+    ABSENT,
+    FILE_NAMES,
+    ResultNames,
+    check_box,
+    field,
+    frame_people,
+    is_list,
+    json_object,
+    member,
+    of_video,
+    proposals,
+    short,
+    where,
+)
+
 PERSON_IOU = 0.5
 PART_IOU = 0.3
 MAX_PEOPLE = 10
-MAX_PROPOSALS = 5
 STEPS = 10000
-
-_ABSENT = object()
-
-
-class ResultNames(NamedTuple):
-    """What the four results are called in messages: their file names, or paths."""
-
-    gt_videos: str = 'gt_vid_result.json'
-    gt_people: str = 'gt_part_result.json'
-    pred_videos: str = 'pred_vid_result.json'
-    pred_people: str = 'pred_part_result.json'
-
-
-FILE_NAMES = ResultNames()
 
 
 def kinetics_tps_score(
@@ -94,12 +95,12 @@ def right_classes(
         ValueError: If there is no video, or something else than names and classes.
         KeyError: If a video has no predicted class.
     """
-    _object(gt_videos, names.gt_videos)
-    _object(pred_videos, names.pred_videos)
+    json_object(gt_videos, names.gt_videos)
+    json_object(pred_videos, names.pred_videos)
     if not gt_videos:
         raise ValueError(f'{names.gt_videos}: found no video, expected at least one')
     return [
-        bool(true_class == _video(pred_videos, video, names.pred_videos))
+        bool(true_class == of_video(pred_videos, video, names.pred_videos))
         for video, true_class in gt_videos.items()
     ]
 
@@ -118,11 +119,12 @@ def video_pscs(
         pred_people: Predicted people.
         names: Of the four results, for messages.
     """
-    _object(gt_people, names.gt_people)
-    _object(pred_people, names.pred_people)
+    json_object(gt_people, names.gt_people)
+    json_object(pred_people, names.pred_people)
     psc, strange = {}, []
     for video in videos:
-        truth = _object(_video(gt_people, video, names.gt_people), names.gt_people, video=video)
+        truth = of_video(gt_people, video, names.gt_people)
+        json_object(truth, names.gt_people, video=video)
         predicted = pred_people.get(video)
         psc[video] = video_psc(truth, predicted, video, names)
         named = isinstance(predicted, dict) and predicted
@@ -173,8 +175,8 @@ def video_psc(
             continue
         if predicted is None:
             raise KeyError(f'{names.pred_people}: video {video!r} is missing')
-        content = _member(predicted, frame, names.pred_people, video=video)
-        if content is _ABSENT:
+        content = member(predicted, frame, names.pred_people, video=video)
+        if content is ABSENT:
             kept += 1
             continue
         credit, parts = _frame_credit(humans, content, place, names)
@@ -195,21 +197,21 @@ def _frame_credit(
     if np.isnan(iou).any():
         true_index, pred_index = np.argwhere(np.isnan(iou))[0]
         raise ValueError(
-            f'{_where(names.pred_people, **place, person=int(pred_index))}, box: its overlap with '
+            f'{where(names.pred_people, **place, person=int(pred_index))}, box: its overlap with '
             f'box {humans[true_index]["box"]} of person {true_index} is no number; found '
             f'{predicted[pred_index]["box"]}, expected finite coordinates'
         )
     partner = match_people(iou)
     if len(predicted) > MAX_PEOPLE:
         raise ValueError(
-            f'{_where(names.pred_people, **place)}, humans: found {len(predicted)} people, '
+            f'{where(names.pred_people, **place)}, humans: found {len(predicted)} people, '
             f'expected at most {MAX_PEOPLE}'
         )
     credit, parts = 0.0, 0
     for index, human in enumerate(humans):
         in_truth = dict(place, person=index)
-        true_parts = _object(
-            _field(human, 'parts', names.gt_people, **in_truth), names.gt_people, **in_truth
+        true_parts = json_object(
+            field(human, 'parts', names.gt_people, **in_truth), names.gt_people, **in_truth
         )
         parts += len(true_parts)
         if true_parts and partner[index] >= 0:
@@ -233,11 +235,11 @@ def people_boxes(humans: Sequence[dict], name: str, place: dict[str, Any]) -> np
     """
     boxes = []
     for index, human in enumerate(humans):
-        box = _field(human, 'box', name, **place, person=index)
-        _check_box(box, name, dict(place, person=index), len(box) if _listed(box) else 4)
+        box = field(human, 'box', name, **place, person=index)
+        check_box(box, name, dict(place, person=index), len(box) if is_list(box) else 4)
         if len(box) != len(humans[0]['box']):
             raise ValueError(
-                f'{_where(name, **place, person=index)}, box: found {len(box)} numbers, expected '
+                f'{where(name, **place, person=index)}, box: found {len(box)} numbers, expected '
                 f'{len(humans[0]["box"])} as for person 0'
             )
         boxes.append(box[:4])
@@ -245,7 +247,7 @@ def people_boxes(humans: Sequence[dict], name: str, place: dict[str, Any]) -> np
         try:
             return np.array(boxes, dtype=np.float32).reshape(-1, 4)
         except OverflowError as error:
-            raise ValueError(f'{_where(name, **place)}, box: a number is too large') from error
+            raise ValueError(f'{where(name, **place)}, box: a number is too large') from error
 
 
 def person_iou(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -327,30 +329,30 @@ def person_credit(
         names: Of the four results, for messages.
     """
     credit = 0.0
-    pred_parts = _field(predicted, 'parts', names.pred_people, **in_prediction)
+    pred_parts = field(predicted, 'parts', names.pred_people, **in_prediction)
     for part_name, true_part in true_parts.items():
         truth = dict(in_truth, part=part_name)
-        state = _field(true_part, 'verb', names.gt_people, **truth)
-        part = _member(pred_parts, part_name, names.pred_people, **in_prediction)
-        if part is _ABSENT:
+        state = field(true_part, 'verb', names.gt_people, **truth)
+        part = member(pred_parts, part_name, names.pred_people, **in_prediction)
+        if part is ABSENT:
             continue
         place = dict(in_prediction, part=part_name)
         boxes, states = proposals(part, state, names.pred_people, place)
-        true_box = _field(true_part, 'box', names.gt_people, **truth)
+        true_box = field(true_part, 'box', names.gt_people, **truth)
         for index, box in enumerate(boxes):
-            _check_box(true_box, names.gt_people, truth)
-            _check_box(box, names.pred_people, place)
+            check_box(true_box, names.gt_people, truth)
+            check_box(box, names.pred_people, place)
             if index >= len(states):
                 raise ValueError(
-                    f'{_where(names.pred_people, **place)}, verb: found {len(states)} states for '
+                    f'{where(names.pred_people, **place)}, verb: found {len(states)} states for '
                     f'{len(boxes)} boxes, expected as many'
                 )
             try:
                 hit = part_iou(true_box, box) >= PART_IOU and states[index] == state
             except OverflowError as error:
                 raise ValueError(
-                    f'{_where(names.pred_people, **place)}, box: found {_short(box)} against '
-                    f'{_short(true_box)}, expected numbers that fit double precision'
+                    f'{where(names.pred_people, **place)}, box: found {short(box)} against '
+                    f'{short(true_box)}, expected numbers that fit double precision'
                 ) from error
             if hit:
                 credit += 1 / len(states)
@@ -401,109 +403,3 @@ def curve_area(psc: Sequence[float], right: Sequence[bool]) -> float:
     thresholds = np.arange(1, STEPS) / STEPS
     count = len(reached) - np.searchsorted(reached, thresholds, side='left')
     return float(np.cumsum(1 / STEPS * (count / len(psc)))[-1])  # cumsum adds in order
-
-
-def proposals(part: Any, true_state: Any, name: str, place: dict) -> tuple[Sequence, Sequence]:
-    """Boxes and states of a predicted part; one bare box and state (2022) count as one proposal.
-
-    Args:
-        part: The predicted part.
-        true_state: State of the true part: 2022 files may hold states as lists of one.
-        name: Of the result, for messages.
-        place: ``video``, ``frame``, ``person`` and ``part``, for messages.
-    """
-    states = _field(part, 'verb', name, **place)
-    boxes = _field(part, 'box', name, **place)
-    if not _listed(boxes):
-        raise ValueError(
-            f'{_where(name, **place)}, box: found {_short(boxes)}, expected a list of boxes'
-        )
-    bare_box = len(boxes) > 0 and isinstance(boxes[0], int | float)
-    bare_state = not _listed(states)
-    if bare_box and (bare_state or _listed(true_state)):
-        return [boxes], [states]
-    if bare_state:
-        raise ValueError(
-            f'{_where(name, **place)}, verb: found {_short(states)}, expected a list of states'
-        )
-    if len(states) > MAX_PROPOSALS:
-        raise ValueError(
-            f'{_where(name, **place)}, verb: found {len(states)} proposals, expected at most '
-            f'{MAX_PROPOSALS}'
-        )
-    return boxes, states
-
-
-def _check_box(box: Any, name: str, place: dict, read: int = 4) -> None:
-    """Refuse what is no list of at least four values whose first ``read`` are numbers."""
-    if (
-        not _listed(box)
-        or len(box) < 4
-        or not all(isinstance(number, int | float) for number in box[:read])
-    ):
-        raise ValueError(
-            f'{_where(name, **place)}, box: found {_short(box)}, expected four numbers x1, y1, x2, '
-            'y2'
-        )
-
-
-def frame_people(content: Any, name: str, place: dict) -> list:
-    """The people of a frame.
-
-    Args:
-        content: ``{'humans': [...]}``.
-        name: Of the result, for messages.
-        place: ``video`` and ``frame``, for messages.
-    """
-    humans = _field(content, 'humans', name, **place)
-    if not _listed(humans):
-        raise ValueError(
-            f'{_where(name, **place)}, humans: found {_short(humans)}, expected a list of people'
-        )
-    return humans
-
-
-def _object(thing: Any, name: str, **place: Any) -> dict:
-    """``thing`` if it is an object with named members."""
-    if not isinstance(thing, dict):
-        raise ValueError(
-            f'{_where(name, **place)}: found {_short(thing)}, expected an object with named members'
-        )
-    return thing
-
-
-def _video(results: dict[str, Any], video: str, name: str) -> Any:
-    """What a result holds for a video."""
-    if video not in results:
-        raise KeyError(f'{name}: video {video!r} is missing')
-    return results[video]
-
-
-def _field(thing: Any, key: str, name: str, **place: Any) -> Any:
-    """A member that must be there."""
-    if key not in _object(thing, name, **place):
-        raise KeyError(f'{_where(name, **place)}: {key!r} is missing; found {_short(list(thing))}')
-    return thing[key]
-
-
-def _member(thing: Any, key: str, name: str, **place: Any) -> Any:
-    """A member that may be absent, also from an empty list: some writers mean no members by it."""
-    if _listed(thing) and len(thing) == 0:
-        return _ABSENT
-    return _object(thing, name, **place).get(key, _ABSENT)
-
-
-def _listed(thing: Any) -> bool:
-    """Whether it is what JSON calls an array."""
-    return isinstance(thing, list | tuple)
-
-
-def _where(name: str, **place: Any) -> str:
-    """A place in a result: ``name: video 'a', frame 'b', person 0``."""
-    return ': '.join([name, *filter(None, [', '.join(f'{k} {v!r}' for k, v in place.items())])])
-
-
-def _short(thing: Any) -> str:
-    """The beginning of what was found."""
-    text = repr(thing)
-    return text if len(text) <= 80 else f'{text[:77]}...'

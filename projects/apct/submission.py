@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from projects.apct.layout import class_names, read_frame_counts, read_names
+from projects.apct.result_fields import FILE_NAMES, MAX_PROPOSALS, short
 from projects.apct.result_files import member_bytes
-from projects.apct.score import FILE_NAMES, MAX_PEOPLE, MAX_PROPOSALS
+from projects.apct.score import MAX_PEOPLE
 from projects.files import whole_file
 
 FRAME_STRIDE = 5
@@ -125,7 +126,7 @@ def write_submission(path: str | Path, people: Any, videos: Any, rules: Rules) -
     """
     for name, result in ((FILE_NAMES.pred_people, people), (FILE_NAMES.pred_videos, videos)):
         if not isinstance(result, dict):
-            raise ValueError(f'{name}: found {_short(result)}, expected an object of videos')
+            raise ValueError(f'{name}: found {short(result)}, expected an object of videos')
     kept, notes = submitted_people(people, rules)
     wanted = rules.frame_counts if rules.frame_counts is not None else kept
     classes = {video: videos[video] for video in wanted if video in videos}
@@ -171,9 +172,7 @@ def submitted_people(people: dict[str, Any], rules: Rules) -> tuple[dict[str, di
     for video in wanted:
         found = people.get(video, {})
         if not isinstance(found, dict):
-            raise ValueError(
-                f'video {video!r}: found {_short(found)}, expected an object of frames'
-            )
+            raise ValueError(f'video {video!r}: found {short(found)}, expected an object of frames')
         names = (
             [frame for frame in found if is_evaluated(frame)]
             if rules.frame_counts is None
@@ -284,7 +283,7 @@ def class_violations(videos: Any, people: Any, rules: Rules) -> Iterator[str]:
     """
     file = FILE_NAMES.pred_videos
     if not isinstance(videos, dict):
-        yield f'{file}: found {_short(videos)}, expected an object of videos and classes'
+        yield f'{file}: found {short(videos)}, expected an object of videos and classes'
         return
     expected = rules.frame_counts
     if expected is None:
@@ -293,7 +292,7 @@ def class_violations(videos: Any, people: Any, rules: Rules) -> Iterator[str]:
     for video, video_class in videos.items():
         known = rules.video_classes
         if not isinstance(video_class, str) or (known is not None and video_class not in known):
-            yield f'{file}: video {video!r}: class {_short(video_class)} is not known'
+            yield f'{file}: video {video!r}: class {short(video_class)} is not known'
 
 
 def people_violations(people: Any, rules: Rules) -> Iterator[str]:
@@ -305,7 +304,7 @@ def people_violations(people: Any, rules: Rules) -> Iterator[str]:
     """
     file = FILE_NAMES.pred_people
     if not isinstance(people, dict):
-        yield f'{file}: found {_short(people)}, expected an object of videos'
+        yield f'{file}: found {short(people)}, expected an object of videos'
         return
     if rules.frame_counts is not None:
         yield from _video_violations(file, people, rules.frame_counts)
@@ -314,7 +313,7 @@ def people_violations(people: Any, rules: Rules) -> Iterator[str]:
     for video, frames in people.items():
         place = f'{file}: video {video!r}'
         if not isinstance(frames, dict):
-            yield f'{place}: found {_short(frames)}, expected an object of frames'
+            yield f'{place}: found {short(frames)}, expected an object of frames'
             continue
         if rules.frame_counts is None:
             unknown = [frame for frame in frames if not is_evaluated(frame)]
@@ -343,24 +342,24 @@ def _video_violations(file: str, found: dict, expected: dict) -> Iterator[str]:
 
 def _frame_violations(content: Any, place: str, rules: Rules) -> Iterator[str]:
     if not isinstance(content, dict):
-        yield f'{place}: found {_short(content)}, expected an object with humans'
+        yield f'{place}: found {short(content)}, expected an object with humans'
         return
     humans = content.get('humans')
     if not isinstance(humans, list):
-        yield f'{place}, humans: found {_short(humans)}, expected a list of people'
+        yield f'{place}, humans: found {short(humans)}, expected a list of people'
         return
     if len(humans) > MAX_PEOPLE:
         yield f'{place}, humans: found {len(humans)} people, expected at most {MAX_PEOPLE}'
     for index, human in enumerate(humans):
         where = f'{place}, person {index}'
         if not isinstance(human, dict):
-            yield f'{where}: found {_short(human)}, expected an object with box and parts'
+            yield f'{where}: found {short(human)}, expected an object with box and parts'
             continue
         if not _is_box(human.get('box')):
-            yield f'{where}, box: found {_short(human.get("box"))}, {_BOX}'
+            yield f'{where}, box: found {short(human.get("box"))}, {_BOX}'
         parts = human.get('parts')
         if not isinstance(parts, dict):
-            yield f'{where}, parts: found {_short(parts)}, expected an object of parts'
+            yield f'{where}, parts: found {short(parts)}, expected an object of parts'
             continue
         for name, part in parts.items():
             yield from _part_violations(name, part, f'{where}, part {name!r}', rules)
@@ -370,23 +369,23 @@ def _part_violations(name: str, part: Any, where: str, rules: Rules) -> Iterator
     if rules.part_names is not None and name not in rules.part_names:
         yield f'{where}: not one of the {len(rules.part_names)} body parts'
     if not isinstance(part, dict):
-        yield f'{where}: found {_short(part)}, expected an object with box and verb'
+        yield f'{where}: found {short(part)}, expected an object with box and verb'
         return
     boxes, states = part.get('box'), part.get('verb')
     for field, values in (('box', boxes), ('verb', states)):
         if not isinstance(values, list):
-            yield f'{where}, {field}: found {_short(values)}, expected a list'
+            yield f'{where}, {field}: found {short(values)}, expected a list'
         elif not 1 <= len(values) <= MAX_PROPOSALS:
             yield f'{where}, {field}: found {len(values)} proposals, expected 1 to {MAX_PROPOSALS}'
     if isinstance(boxes, list):
         for box in boxes:
             if not _is_box(box):
-                yield f'{where}, box: found {_short(box)}, {_BOX}'
+                yield f'{where}, box: found {short(box)}, {_BOX}'
     if isinstance(states, list):
         known = rules.state_names
         for state in states:
             if not isinstance(state, str) or (known is not None and state not in known):
-                yield f'{where}, verb: state {_short(state)} is not known'
+                yield f'{where}, verb: state {short(state)} is not known'
         if isinstance(boxes, list) and len(boxes) != len(states):
             yield f'{where}, verb: found {len(states)} states for {len(boxes)} boxes'
 
@@ -409,9 +408,3 @@ def _few(lines: Sequence[str]) -> str:
     """The first of many."""
     more = f', and {len(lines) - 3} more' if len(lines) > 3 else ''
     return '; '.join(map(str, lines[:3])) + more
-
-
-def _short(thing: Any) -> str:
-    """The beginning of what was found."""
-    text = repr(thing)
-    return text if len(text) <= 80 else f'{text[:77]}...'

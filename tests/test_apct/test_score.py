@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from projects.apct.diagnostics import diagnostic_tables, parsing_diagnostics
 from projects.apct.file_score import FlatScene, score_files
+from projects.apct.result_fields import FILE_NAMES
 from projects.apct.result_files import raw_videos
 from projects.apct.score import (
-    FILE_NAMES,
     curve_area,
     kinetics_tps_score,
     match_people,
@@ -258,6 +258,22 @@ def test_equals_plain_loops(tmp_path_factory, seed):
     for video, truth in results[1].items():
         psc = video_psc(truth, results[3][video], video)
         assert psc == reference_psc(truth, results[3][video])
+
+
+def test_files_of_2022_score_as_lists_of_one(tmp_path):
+    for seed in range(20):
+        results = random_results(np.random.default_rng(seed))
+        bare = copy.deepcopy(results)
+        for wrapped, unwrapped in zip(results[3].values(), bare[3].values(), strict=True):
+            for frame, content in wrapped.items():
+                for index, human in enumerate(content['humans']):
+                    for name, guess in human['parts'].items():
+                        box, state = [*guess['box'], BODY][0], [*guess['verb'], 'x'][0]
+                        human['parts'][name] = part([box], [state])
+                        unwrapped[frame]['humans'][index]['parts'][name] = part(box, state)
+        expected = reference_score(*results)
+        assert score_files(*write(tmp_path, results))['acc_p'] == expected
+        assert score_files(*write(tmp_path, bare))['acc_p'] == expected
 
 
 def test_obvious_pairings_are_what_the_solver_finds(tmp_path):

@@ -49,7 +49,8 @@ sys.path.insert(0, sys.argv[1])
 from evaluate_kinetics_tps import import_alone
 import_alone()
 from projects.apct import file_score, result_files
-from projects.apct.score import FILE_NAMES, summary
+from projects.apct.result_fields import FILE_NAMES
+from projects.apct.score import summary
 truth, pred = sys.argv[2] + '/gt', sys.argv[2] + '/pred'
 scene = file_score.FlatScene(result_files.read_result(truth, FILE_NAMES.gt_videos))
 with result_files.garbage_collection_off():
