@@ -14,7 +14,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from projects.apct.result_files import read_result
+from projects.apct.result_files import garbage_collection_off, read_result
 from projects.apct.submission import Rules, write_submission, zip_violations
 
 
@@ -88,4 +88,5 @@ def validate(path: Path, rules: Rules, shown: int = 1000) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    with garbage_collection_off():  # halves the time on results of 100 MB
+        sys.exit(main())
