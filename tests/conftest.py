@@ -11,6 +11,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import projects  # noqa: F401 - repairs the host libraries before any test imports them
 from projects.skeleton import CMU, HUMAN36M
+from projects.synthetic.kinetics_tps import write_kinetics_tps
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -61,4 +62,20 @@ def cmu_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for number in numbers:
                 rotations = smooth_rotations(rng, 180, CMU.num_joints)
                 write_motion(root / split / action / f'{action}_{number}.txt', rotations)
+    return root
+
+
+@pytest.fixture(scope='session')
+def kinetics_tps_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated videos of two classes in the layout of Kinetics-TPS, as frames."""
+    root = tmp_path_factory.mktemp('kinetics_tps')
+    write_kinetics_tps(
+        root,
+        classes=('squat', 'jumping_jack'),
+        videos_per_class=dict(train=12, test=5),
+        num_frames=20,
+        image_size=(96, 80),
+        storage='frames',
+        annotate_every=5,
+    )
     return root

@@ -28,7 +28,8 @@ class Method(NamedTuple):
     """A method under test.
 
     ``options`` turns the folder of its generated data into settings that make the headline config
-    small: 3 epochs of 5 full batches, an odd number of test samples, no worker processes.
+    small: 3 epochs of 5 full batches, an odd number of test samples, no worker processes. Where
+    settings cannot make it small enough, its toy variant stands in.
     """
 
     config: str
@@ -56,6 +57,21 @@ def stcformer_options(root: Path) -> dict:
     return {**loaders, 'train_cfg.max_epochs': 3, 'model.channels': 8, 'model.num_blocks': 1}
 
 
+def apct_options(root: Path) -> dict:
+    loaders = {
+        f'{split}_dataloader.{key}': value
+        for split in ('train', 'val', 'test')
+        for key, value in {
+            'dataset.data_root': str(root),
+            'num_workers': 0,
+            'batch_size': 8,
+            'dataset.val_every': 2,
+            'dataset.indices': 40 if split == 'train' else 39,
+        }.items()
+    }
+    return {**loaders, 'train_cfg.max_epochs': 3}
+
+
 METHODS = [
     Method(
         'configs/stcformer.py',
@@ -64,6 +80,14 @@ METHODS = [
         'forecast/A-MPJPE',
         '.npz',
         lambda root: root / 'S5' / 'walking_1.txt',
+    ),
+    Method(
+        'configs/apct/apct_toy.py',
+        'kinetics_tps_root',
+        apct_options,
+        'kinetics_tps/person_iou',
+        '.json',
+        lambda root: next(root.glob('test_videos/squat/*/img_00001.jpg')),
     ),
 ]
 

@@ -1,16 +1,16 @@
-"""A small parser on generated videos: minutes on two CPU cores.
+"""A small parser on generated videos, from scratch: minutes on two CPU cores.
 
-python tools/datasets/make_synthetic.py kinetics-tps --out data/synthetic/kinetics_tps
+    python tools/datasets/make_synthetic.py kinetics-tps --out data/synthetic/kinetics_tps
 """
 
 _base_ = ['../apct.py']
 
 data_root = 'data/synthetic/kinetics_tps'
-load_from = None
 num_layers = 3
 dims = 128
 attention = dict(embed_dims=dims, num_heads=8, dropout=0.0, batch_first=True)
 feedforward = dict(embed_dims=dims, feedforward_channels=256, num_fcs=2, ffn_drop=0.0)
+load_from = None
 model = dict(
     num_queries=8,
     backbone=dict(
@@ -38,5 +38,32 @@ model = dict(
         num_layers=num_layers,
         num_states=14,
         refinement=dict(in_channels=48, num_layers=1, feedforward_channels=256, dropout=0.0),
+        loss_bbox=dict(beta=0.01),
+        loss_part_bbox=dict(beta=0.01),
     ),
 )
+
+train_pipeline = [
+    dict(type='LoadKineticsTPSFrame'),
+    dict(type='LoadPartAnnotations'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackPartInputs'),
+]
+test_pipeline = [
+    dict(type='LoadKineticsTPSFrame'),
+    dict(type='Resize', scale=(160, 128), keep_ratio=True),
+    dict(type='PackPartInputs'),
+]
+small = dict(batch_size=8, num_workers=0)
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline), **small)
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline), **small)
+test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline), **small)
+
+max_epochs = 14
+train_cfg = dict(max_epochs=max_epochs)
+optim_wrapper = dict(optimizer=dict(lr=6e-4), clip_grad=dict(max_norm=1.0), paramwise_cfg=None)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=100),
+    dict(type='CosineAnnealingLR', T_max=max_epochs, convert_to_iter_based=True),
+]
+auto_scale_lr = dict(base_batch_size=8)

@@ -6,18 +6,17 @@ from typing import Any, NamedTuple
 import torch
 from mmdet.models.layers import DetrTransformerDecoder
 from mmdet.models.layers.transformer import MLP, coordinate_to_encoding
-from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
 from mmengine.model import constant_init
 from torch import Tensor
-from torchvision.ops import roi_align
+from torch.nn import functional
 
 
 class Cascade(NamedTuple):
     """What the decoder has to know of predictions and image to hand them from layer to layer."""
 
     predict: Callable[[int, Tensor, Tensor | None], Tensor]
-    """Person boxes of a layer: its number, its output (B, N, C) and the boxes of the layer before
-    (None before the first) to (B, N, 4) logits of (cx, cy, w, h) in 0..1."""
+    """Person boxes of a layer: its number, its output (B, N, C) and the boxes of the layer before,
+    (B, N, 4) logits of (cx, cy, w, h) in 0..1, to the same of its own."""
     map_size: tuple[int, int]
     """Rows and columns of the cells that the encoder's output stands for."""
     image_cells: Tensor
@@ -28,12 +27,13 @@ class APCTDecoder(DetrTransformerDecoder):
     """DETR's decoder, whose layers start from the person boxes predicted by the layer before.
 
     Document section 2.1: "each transformer decoder layer in our model parses each instance
-    conditioning on prior prediction"; it does not say how. Here, with ``condition``
+    conditioning on prior prediction", from a prior of zero before the first, which in logits is a
+    box of half the image around its middle. It does not say how. Here, with ``condition``
 
     - ``'box'``: the box, as the sine encoding that the image cells have, goes through a small
       network onto the position embedding of its query (as in DAB-DETR);
-    - ``'region'``: also, what the encoder's output holds in the box (RoIAlign) goes through another
-      onto the query itself. A plain DETR's query never learns where in its box something lies.
+    - ``'region'``: also, what the encoder's output holds in the box goes through another onto the
+      query itself. A plain DETR's query never learns where in its box something lies.
 
     The last layer of both networks starts at zero: a decoder with the weights of a trained DETR
     starts as that DETR.
@@ -120,14 +120,17 @@ class APCTDecoder(DetrTransformerDecoder):
                 'bbox_head.cascade on, or set decoder.condition to None'
             )
         outputs: list[Tensor] = []
-        logits = None
-        position = query_pos
+        logits = torch.zeros_like(query[..., :4])
         for number, layer in enumerate(self.layers):
+            boxes = logits.sigmoid()  # (B, N, 4)
+            encoding = coordinate_to_encoding(boxes, self.embed_dims // 2, self.temperature)
+            if self.condition == 'region':
+                query = query + self.region_encoding(self.cut(value, boxes, cascade))
             query = layer(
                 query,
                 key=key,
                 value=value,
-                query_pos=position,
+                query_pos=query_pos + self.box_encoding(encoding),  # (B, N, C)
                 key_pos=key_pos,
                 key_padding_mask=key_padding_mask,
                 **kwargs,
@@ -135,15 +138,10 @@ class APCTDecoder(DetrTransformerDecoder):
             outputs.append(self.post_norm(query))
             if number < self.num_layers - 1:
                 logits = cascade.predict(number, outputs[-1], logits)
-                boxes = logits.sigmoid()  # (B, N, 4)
-                encoding = coordinate_to_encoding(boxes, self.embed_dims // 2, self.temperature)
-                position = query_pos + self.box_encoding(encoding)  # (B, N, C)
-                if self.condition == 'region':
-                    query = query + self.region_encoding(self.cut(value, boxes, cascade))
         return torch.stack(outputs)
 
     def cut(self, memory: Tensor, boxes: Tensor, cascade: Cascade) -> Tensor:
-        """What the encoder's output holds in every box.
+        """What the encoder's output holds in every box, sampled at the middle of every cell.
 
         Args:
             memory: (B, P, C) encoder output.
@@ -153,9 +151,20 @@ class APCTDecoder(DetrTransformerDecoder):
         Returns:
             (B, N, C * region_size ** 2).
         """
+        size = self.region_size
         features = memory.transpose(1, 2).unflatten(-1, cascade.map_size)  # (B, C, rows, columns)
-        cells = cascade.image_cells.repeat(1, 2)[:, None]  # (B, 1, 4)
-        corners = bbox_cxcywh_to_xyxy(boxes.detach().float()) * cells
-        # RoIAlign has no bfloat16
-        cut = roi_align(features.float(), list(corners), self.region_size, aligned=True)
-        return cut.flatten(1).unflatten(0, boxes.shape[:2])
+        boxes = boxes.detach()
+        across = (torch.arange(size, device=boxes.device) + 0.5) / size - 0.5  # (s,)
+        x = boxes[..., :1] + boxes[..., 2:3] * across  # (B, N, s)
+        y = boxes[..., 1:2] + boxes[..., 3:4] * across
+        points = torch.stack(
+            [x[..., None, :].expand(-1, -1, size, -1), y[..., None].expand(-1, -1, -1, size)],
+            dim=-1,
+        )  # (B, N, s, s, 2)
+        rows, columns = cascade.map_size
+        share = cascade.image_cells / cascade.image_cells.new_tensor([columns, rows])  # (B, 2)
+        grid = 2 * points * share[:, None, None, None] - 1
+        cut = functional.grid_sample(
+            features, grid.flatten(1, 2).to(features.dtype), align_corners=False
+        )  # (B, C, N * s, s)
+        return cut.unflatten(2, (-1, size)).permute(0, 2, 1, 3, 4).flatten(2)

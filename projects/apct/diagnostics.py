@@ -130,6 +130,43 @@ def _judged_parts(
                     yield name, state, found, right
 
 
+def mean_person_iou(
+    videos: Sequence[str],
+    gt_people: dict[str, dict],
+    pred_people: dict[str, dict],
+    names: ResultNames = FILE_NAMES,
+) -> float:
+    """Mean over true people of the overlap with the prediction that is nearest, 0 to 1.
+
+    It moves long before anything passes the score's thresholds: the first sign of learning.
+
+    Args:
+        videos: Names of the videos that count.
+        gt_people: True people, ``{video: {frame: {'humans': [...]}}}``.
+        pred_people: Predicted people.
+        names: Of the four results, for messages.
+
+    Returns:
+        The mean, NaN without people.
+    """
+    best: list[float] = []
+    for video in videos:
+        predicted_frames = pred_people.get(video) or {}
+        for frame, content in gt_people[video].items():
+            place = dict(video=video, frame=frame)
+            humans = frame_people(content, names.gt_people, place)
+            found = predicted_frames.get(frame)
+            predicted = frame_people(found, names.pred_people, place) if found else []
+            if humans and predicted:
+                true_boxes = people_boxes(humans, names.gt_people, place)
+                pred_boxes = people_boxes(predicted, names.pred_people, place)
+                iou = person_iou(true_boxes[:, None], pred_boxes[None])
+                best += np.maximum(iou, 0).max(axis=1).tolist()
+            else:
+                best += [0.0] * len(humans)
+    return float(np.mean(best)) if best else math.nan
+
+
 def part_average_precision(
     videos: Sequence[str],
     gt_people: dict[str, dict],

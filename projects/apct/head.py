@@ -215,30 +215,30 @@ class APCTHead(DETRHead):
 
     # --- forward ------------------------------------------------------------------------------
 
-    def layer_boxes(self, number: int, embeddings: Tensor, references: Tensor | None) -> Tensor:
+    def layer_boxes(self, number: int, embeddings: Tensor, references: Tensor) -> Tensor:
         """Person boxes of one layer.
 
         Args:
             number: Of the layer, from 0.
             embeddings: (B, N, C) its instance embeddings.
-            references: (B, N, 4) logits of the boxes of the layer before; None before the first.
+            references: (B, N, 4) logits of the boxes of the layer before; zeros before the first.
 
         Returns:
             (B, N, 4) logits of (cx, cy, w, h).
         """
-        if number == 0 or not self.cascade:
+        if number == 0 or not self.cascade:  # by DETRHead's names
             return self.fc_reg(self.activate(self.reg_ffn(embeddings)))
-        if self.detach_references:
-            references = references.detach()
-        return references + self.box_offsets[number - 1](embeddings)
+        return self.reference(references) + self.box_offsets[number - 1](embeddings)
 
-    def layer_parts(self, number: int, embeddings: Tensor, references: Tensor | None) -> Tensor:
+    def layer_parts(self, number: int, embeddings: Tensor, references: Tensor) -> Tensor:
         """Part boxes of one layer, (B, N, K * 4) logits; see :meth:`layer_boxes`."""
-        if number == 0 or not self.cascade:
+        if not self.cascade:
             return self.part_box_branches[0](embeddings)
-        if self.detach_references:
-            references = references.detach()
-        return references + self.part_box_branches[number](embeddings)
+        return self.reference(references) + self.part_box_branches[number](embeddings)
+
+    def reference(self, boxes: Tensor) -> Tensor:
+        """Boxes as the reference of the next layer."""
+        return boxes.detach() if self.detach_references else boxes
 
     def forward(self, hidden_states: Tensor) -> APCTOutputs:
         """Predictions of all layers.
@@ -258,12 +258,16 @@ class APCTHead(DETRHead):
                 f'{self.num_layers}: the cascade has a regression for each (the decoder needs '
                 'return_intermediate=True)'
             )
+        box = hidden_states.new_zeros(*hidden_states.shape[1:3], 4)
+        part = hidden_states.new_zeros(*hidden_states.shape[1:3], self.num_parts * 4)
         boxes: list[Tensor] = []
         parts: list[Tensor] = []
         for number, embeddings in enumerate(hidden_states):
-            boxes.append(self.layer_boxes(number, embeddings, boxes[-1] if boxes else None))
+            box = self.layer_boxes(number, embeddings, box)
+            boxes.append(box)
             if self.with_part_boxes:
-                parts.append(self.layer_parts(number, embeddings, parts[-1] if parts else None))
+                part = self.layer_parts(number, embeddings, part)
+                parts.append(part)
         part_preds = state_logits = None
         if self.with_part_boxes:
             part_preds = torch.stack(parts).unflatten(-1, (self.num_parts, 4)).sigmoid()

@@ -11,7 +11,11 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
-from projects.apct.diagnostics import diagnostic_tables, parsing_diagnostics
+from projects.apct.diagnostics import (
+    diagnostic_tables,
+    mean_person_iou,
+    parsing_diagnostics,
+)
 from projects.apct.result_fields import MAX_PROPOSALS, ResultNames
 from projects.apct.result_files import read_result
 from projects.apct.score import (
@@ -35,6 +39,8 @@ class KineticsTPSMetric(BaseMetric):
     - ``part_recall``, ``state_acc``, ``part_ap50``: how many true parts were found, how many of
       these have the right state, and COCO's average precision of the part boxes at IoU 0.5; by
       part and by state they are logged as tables.
+    - ``person_iou``: mean overlap of true people with the nearest prediction, which moves long
+      before the others do.
 
     The predictions are scored in the form in which they are submitted, so the numbers are those of
     ``tools/evaluate_kinetics_tps.py`` on ``outfile``.
@@ -179,6 +185,7 @@ class KineticsTPSMetric(BaseMetric):
         for name in ('state_acc', 'part_recall', 'part_ap50'):
             value = diagnostics[name]
             scores[name] = math.nan if value is None else value
+        scores['person_iou'] = mean_person_iou(list(psc), truth, predicted, names)
         logger.info('\n' + diagnostic_tables(diagnostics))
         return scores
 

@@ -80,8 +80,20 @@ def test_by_hand():
     assert scores['kinetics_tps/state_acc'] == pytest.approx(4 / 6)
     assert scores['kinetics_tps/part_recall'] == 6 / 8
     assert 0.5 < scores['kinetics_tps/part_ap50'] < 0.8
+    assert scores['kinetics_tps/person_iou'] == 3 / 4  # three found exactly, one missed
     assert 'kinetics_tps/acc_p' not in scores
     assert evaluate(samples[::-1]) == scores
+
+
+def test_person_iou_moves_below_the_threshold():
+    """Of a box of W pixels moved by W - d, d are shared."""
+    x1, _, x2, _ = BODY
+    width = x2 - x1 + 1
+    shared = width // 4
+    scores = evaluate([sample(instances([width - shared]), [true_person()])])
+    assert scores['kinetics_tps/mean_psc'] == 0
+    expected = shared / (2 * width - shared)
+    assert scores['kinetics_tps/person_iou'] == pytest.approx(expected, rel=1e-6)
 
 
 def test_same_as_scoring_the_written_file(tmp_path):

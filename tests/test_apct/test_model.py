@@ -194,7 +194,7 @@ def test_next_layer_starts_from_the_box_of_the_layer_before(condition):
     one, two = (
         decoder(
             **arguments,
-            cascade=Cascade(lambda i, *_, b=b: b[i], (3, 4), torch.tensor([[4.0, 3.0]])),
+            cascade=Cascade(lambda number, *_, b=b: b[number], (3, 4), torch.tensor([[4.0, 3.0]])),
         )
         for b in (boxes, moved)
     )
