@@ -1,6 +1,6 @@
 """A small parser on generated videos, from scratch: minutes on two CPU cores.
 
-    python tools/datasets/make_synthetic.py kinetics-tps --out data/synthetic/kinetics_tps
+python tools/datasets/make_synthetic.py kinetics-tps --out data/synthetic/kinetics_tps
 """
 
 _base_ = ['../apct.py']
@@ -40,6 +40,8 @@ model = dict(
         refinement=dict(in_channels=48, num_layers=1, feedforward_channels=256, dropout=0.0),
         loss_bbox=dict(beta=0.01),
         loss_part_bbox=dict(beta=0.01),
+        loss_part_state=dict(loss_weight=2.0),
+        loss_refine=dict(loss_weight=2.0),
     ),
 )
 
@@ -59,8 +61,8 @@ train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipelin
 val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline), **small)
 test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline), **small)
 
-max_epochs = 14
-train_cfg = dict(max_epochs=max_epochs)
+max_epochs = 16
+train_cfg = dict(max_epochs=max_epochs, val_interval=4)
 optim_wrapper = dict(optimizer=dict(lr=6e-4), clip_grad=dict(max_norm=1.0), paramwise_cfg=None)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=100),

@@ -7,14 +7,14 @@ import torch
 from mmcv.cnn.bricks.transformer import FFN
 from mmdet.models.dense_heads import DETRHead
 from mmdet.registry import MODELS
-from mmdet.structures.bbox import bbox_xyxy_to_cxcywh
+from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
 from mmdet.utils import reduce_mean
 from mmengine.model import ModuleList, bias_init_with_prob, constant_init
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn import functional
 
-from projects.apct.refinement import boxes_in_pixels
+from projects.apct.matching import Matches, boxes_of_images, check_truth, match_persons
 
 
 class APCTOutputs(NamedTuple):
@@ -30,25 +30,6 @@ class APCTOutputs(NamedTuple):
     """(L, B, N, K, S)."""
     embeddings: Tensor
     """(B, N, C) instance embeddings of the last layer."""
-
-
-class Matches(NamedTuple):
-    """Matched queries of a batch and what they are to predict, P of them, image by image."""
-
-    images: Tensor
-    """(P,) index of the image."""
-    queries: Tensor
-    """(P,) index of the query."""
-    labels: Tensor
-    """(P,) class."""
-    boxes: Tensor
-    """(P, 4) true person boxes, (cx, cy, w, h) in 0..1."""
-    part_boxes: Tensor | None
-    """(P, K, 4) true part boxes, (cx, cy, w, h) in 0..1; anything where missing."""
-    part_valid: Tensor | None
-    """(P, K) True where there is a part box."""
-    part_states: Tensor | None
-    """(P, K) true states, -1 where missing."""
 
 
 class Branch(nn.Module):
@@ -335,13 +316,17 @@ class APCTHead(DETRHead):
         Returns:
             Losses by name.
         """
-        self._check_truth(batch_gt_instances)
+        if self.with_part_boxes or self.with_part_states:
+            states = self.num_states if self.with_part_states else None
+            check_truth(batch_gt_instances, self.num_parts, states)
         losses: dict[str, Tensor] = {}
         last = len(cls_scores) - 1
         for number in range(last + 1):
             # half precision is too coarse for matching and for box losses
             scores, boxes = cls_scores[number].float(), bbox_preds[number].float()
-            matches = self.match(scores, boxes, batch_gt_instances, batch_img_metas)
+            matches = match_persons(
+                self.assigner, scores, boxes, batch_gt_instances, batch_img_metas
+            )
             where = (matches.images, matches.queries)
             layer = self.person_losses(scores, boxes, matches, batch_img_metas)
             if part_preds is not None:
@@ -364,76 +349,6 @@ class APCTHead(DETRHead):
             losses['loss_refine'] = self.state_loss(self.loss_refine, refined, matches)
         losses['person_queries'] = (cls_scores[-1].detach().argmax(-1) == 0).float().mean()
         return losses
-
-    def _check_truth(self, batch_gt_instances: Sequence[InstanceData]) -> None:
-        """Stop where the data has other parts or states than the head, before an index fails."""
-        for instances in batch_gt_instances:
-            if not (self.with_part_boxes or self.with_part_states):
-                return
-            parts = instances.part_valid.shape[1]
-            if parts != self.num_parts:
-                raise ValueError(
-                    f'the data has {parts} parts, but bbox_head.num_parts is {self.num_parts}: set '
-                    'it to the number of lines of list/body_part.txt'
-                )
-            if self.with_part_states and instances.part_states.numel():
-                highest = int(instances.part_states.max())
-                if highest >= self.num_states:
-                    raise ValueError(
-                        f'the data has a state of index {highest}, but bbox_head.num_states is '
-                        f'{self.num_states}: set it to the number of lines of list/part_stat.txt'
-                    )
-
-    @torch.no_grad()
-    def match(
-        self,
-        cls_scores: Tensor,
-        bbox_preds: Tensor,
-        batch_gt_instances: Sequence[InstanceData],
-        batch_img_metas: Sequence[dict],
-    ) -> Matches:
-        """Bipartite matching of queries and persons, as in DETR: by score and box of the person.
-
-        Args:
-            cls_scores: (B, N, 2).
-            bbox_preds: (B, N, 4), (cx, cy, w, h) in 0..1.
-            batch_gt_instances: B times the truth.
-            batch_img_metas: B times ``img_shape``.
-
-        Returns:
-            The matches.
-        """
-        found: list[tuple] = []
-        for image, (instances, meta) in enumerate(
-            zip(batch_gt_instances, batch_img_metas, strict=True)
-        ):
-            height, width = meta['img_shape'][:2]
-            factor = bbox_preds.new_tensor([width, height, width, height])
-            center, size = bbox_preds[image, :, :2], bbox_preds[image, :, 2:]
-            corners = torch.cat([center - size / 2, center + size / 2], dim=-1)  # (N, 4)
-            truth = InstanceData(bboxes=instances.bboxes, labels=instances.labels)
-            assigned = self.assigner.assign(
-                pred_instances=InstanceData(scores=cls_scores[image], bboxes=corners * factor),
-                gt_instances=truth,
-                img_meta=meta,
-            ).gt_inds  # (N,): 0 background, i + 1 for person i
-            queries = assigned.nonzero().squeeze(1)
-            persons = assigned[queries] - 1
-            item = [
-                torch.full_like(queries, image),
-                queries,
-                instances.labels[persons],
-                bbox_xyxy_to_cxcywh(instances.bboxes[persons] / factor),
-            ]
-            if self.with_part_boxes:
-                item.append(bbox_xyxy_to_cxcywh(instances.part_bboxes[persons] / factor))
-            if self.with_part_boxes or self.with_part_states:
-                item += [instances.part_valid[persons], instances.part_states[persons]]
-            found.append(tuple(item))
-        columns = [torch.cat(column) for column in zip(*found, strict=True)]
-        if not self.with_part_boxes:
-            columns.insert(4, None)
-        return Matches(*columns, *[None] * (len(Matches._fields) - len(columns)))
 
     def person_losses(
         self, cls_scores: Tensor, bbox_preds: Tensor, matches: Matches, metas: Sequence[dict]
@@ -471,8 +386,7 @@ class APCTHead(DETRHead):
             sizes = torch.tensor([meta['img_shape'][:2] for meta in metas]).to(predicted)
             factor = sizes[matches.images].flip(-1).repeat(1, 2)  # (P, 4) width, height, ...
             boxes = torch.stack([predicted, matches.boxes])  # (2, P, 4)
-            center, half = boxes[..., :2], boxes[..., 2:] / 2
-            corners = torch.cat([center - half, center + half], dim=-1) * factor
+            corners = bbox_cxcywh_to_xyxy(boxes) * factor
             losses['loss_iou'] = self.loss_iou(corners[0], corners[1], avg_factor=count)
         return losses
 
@@ -631,21 +545,3 @@ class APCTHead(DETRHead):
                 if part_preds is not None:
                     result.part_bboxes = result.part_bboxes / factor
         return results
-
-
-def boxes_of_images(boxes: Tensor, matches: Matches, metas: Sequence[dict]) -> list[Tensor]:
-    """Boxes of chosen queries, image by image, cut off from the graph.
-
-    Args:
-        boxes: (B, N, ..., 4), (cx, cy, w, h) in 0..1.
-        matches: Which queries.
-        metas: B times ``img_shape``.
-
-    Returns:
-        B tensors (P_b, ..., 4), xyxy in input pixels.
-    """
-    boxes = boxes.detach()
-    return [
-        boxes_in_pixels(boxes[image, matches.queries[matches.images == image]], meta['img_shape'])
-        for image, meta in enumerate(metas)
-    ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from mmcv.cnn import ConvModule
 from mmdet.models.layers import DetrTransformerDecoder
 from mmengine.model import BaseModule, bias_init_with_prob, constant_init, xavier_init
@@ -148,19 +147,3 @@ class PartStateRefinement(BaseModule):
         )[0]  # (P, K, C)
         logits = self.fc_state(query)
         return state_logits + logits if self.residual else logits
-
-
-def boxes_in_pixels(boxes: Tensor, image_shape: Sequence[int]) -> Tensor:
-    """Boxes (..., 4) from (cx, cy, w, h) in 0..1 to xyxy in pixels, within the image.
-
-    Args:
-        boxes: Normalised boxes.
-        image_shape: Height and width in pixels.
-
-    Returns:
-        (..., 4) pixels.
-    """
-    height, width = image_shape
-    center, size = boxes[..., :2], boxes[..., 2:]
-    corners = torch.cat([center - size / 2, center + size / 2], dim=-1).clamp(0, 1)
-    return corners * corners.new_tensor([width, height, width, height])

@@ -10,8 +10,8 @@ from torch.nn import functional
 from torchvision.ops import generalized_box_iou
 
 from projects.apct.decoder import Cascade
-from projects.apct.head import Matches
 from projects.apct.losses import PartStateFocalLoss
+from projects.apct.matching import Matches, match_persons
 from tests.test_apct.samples import (
     ASSIGNER,
     DIMS,
@@ -266,7 +266,9 @@ def test_losses_are_equation_1():
     weight = matched = parts = labelled = 0
     truths = [each.gt_instances for each in samples]
     metas = [each.metainfo for each in samples]
-    match = head.match(outputs.cls_scores[-1], outputs.bbox_preds[-1], truths, metas)
+    match = match_persons(
+        head.assigner, outputs.cls_scores[-1], outputs.bbox_preds[-1], truths, metas
+    )
     for image in range(2):
         truth = truths[image]
         owner = {
