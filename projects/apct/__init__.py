@@ -12,6 +12,7 @@ from .refinement import PartStateRefinement
 from .transforms import LoadKineticsTPSFrame, LoadPartAnnotations, PackPartInputs
 from .video_dataset import KineticsTPSVideoDataset
 from .video_metric import KineticsTPSVideoMetric
+from .video_transforms import SubtractMeanFrame
 from .visualizer import PartParsingVisualizationHook
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     'PartParsingVisualizationHook',
     'PartStateFocalLoss',
     'PartStateRefinement',
+    'SubtractMeanFrame',
 ]
