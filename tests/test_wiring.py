@@ -69,7 +69,12 @@ def apct_options(root: Path) -> dict:
             'dataset.indices': 40 if split == 'train' else 39,
         }.items()
     }
-    return {**loaders, 'train_cfg.max_epochs': 3}
+    return {
+        **loaders,
+        'train_dataloader.dataset.pipeline.2.prob': 0.0,  # processes would flip other images
+        'train_cfg.max_epochs': 3,
+        'train_cfg.val_interval': 1,
+    }
 
 
 METHODS = [

@@ -80,12 +80,12 @@ def evaluate(
         tables: Add the diagnostics, and print their tables to stderr.
         processes: That share the videos among them.
     """
-    from projects.apct.file_score import score_files
+    from projects.apct.scoring.file_score import score_files
 
     scores = score_files(gt_dir, pred_dir, processes)
     if tables:
-        from projects.apct.diagnostics import diagnostic_tables, parsing_diagnostics
-        from projects.apct.result_files import read_results, result_names
+        from projects.apct.scoring.diagnostics import diagnostic_tables, parsing_diagnostics
+        from projects.apct.scoring.result_files import read_results, result_names
 
         gt_videos, gt_people, _, pred_people = read_results(gt_dir, pred_dir)
         names = result_names(gt_dir, pred_dir)

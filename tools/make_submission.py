@@ -14,8 +14,8 @@ import itertools
 import sys
 from pathlib import Path
 
-from projects.apct.result_files import garbage_collection_off, read_result
-from projects.apct.submission import Rules, write_submission, zip_violations
+from projects.apct.scoring.result_files import garbage_collection_off, read_result
+from projects.apct.scoring.submission import Rules, write_submission, zip_violations
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ from .metric import KineticsTPSMetric
 from .refinement import PartStateRefinement
 from .transforms import LoadKineticsTPSFrame, LoadPartAnnotations, PackPartInputs
 from .video_dataset import KineticsTPSVideoDataset
+from .video_head import FloatI3DHead
 from .video_metric import KineticsTPSVideoMetric
 from .video_transforms import SubtractMeanFrame
 from .visualizer import PartParsingVisualizationHook
@@ -20,6 +21,7 @@ __all__ = [
     'APCTDecoder',
     'APCTHead',
     'BackgroundCollapseHook',
+    'FloatI3DHead',
     'KineticsTPSDataset',
     'KineticsTPSMetric',
     'KineticsTPSVideoDataset',

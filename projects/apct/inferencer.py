@@ -15,9 +15,10 @@ from mmengine.logging import print_log
 from mmengine.registry import INFERENCERS, init_default_scope
 from PIL import Image
 
-from projects.apct.drawing import draw_parses, plan_cards
+from projects.apct.drawing.parses import follow_people, shown_people
+from projects.apct.drawing.picture import draw_parses, plan_cards
 from projects.apct.layout import read_names
-from projects.apct.parses import check_count, follow_people, people_of, shown_people
+from projects.apct.people import check_count, official_people
 from projects.apct.transforms import LoadKineticsTPSFrame
 from projects.apct.visualizer import check_thresholds, safe_name, write_image
 from projects.files import whole_file
@@ -235,7 +236,9 @@ class PartParsingInferencer(BaseInferencer):
             dict(
                 frame=frame,
                 sample=sample,
-                people=people_of(sample.pred_instances, self.part_names, self.state_names),
+                people=official_people(
+                    sample.pred_instances, self.part_names, self.state_names, for_drawing=True
+                )[0],
             )
             for frame, sample in zip(frames, samples, strict=True)
         ]

@@ -96,8 +96,8 @@ def check_truth(
         parts = instances.part_valid.shape[1]
         if parts != num_parts:
             raise ValueError(
-                f'the data has {parts} parts, but bbox_head.num_parts is {num_parts}: set it to the '
-                'number of lines of list/body_part.txt'
+                f'the data has {parts} parts, but bbox_head.num_parts is {num_parts}: set it to '
+                'the number of lines of list/body_part.txt'
             )
         if num_states is not None and instances.part_states.numel():
             highest = int(instances.part_states.max())

@@ -11,14 +11,15 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 
-from projects.apct.diagnostics import (
+from projects.apct.people import official_people
+from projects.apct.scoring.diagnostics import (
     diagnostic_tables,
     mean_person_iou,
     parsing_diagnostics,
 )
-from projects.apct.result_fields import MAX_PROPOSALS, ResultNames
-from projects.apct.result_files import read_result
-from projects.apct.score import (
+from projects.apct.scoring.result_fields import MAX_PROPOSALS, ResultNames
+from projects.apct.scoring.result_files import read_result
+from projects.apct.scoring.score import (
     MAX_PEOPLE,
     curve_area,
     right_classes,
@@ -111,9 +112,9 @@ class KineticsTPSMetric(BaseMetric):
                 sample['pred_instances'],
                 self.dataset_meta['part_names'],
                 self.dataset_meta['state_names'],
-                self.max_people,
-                self.score_thr,
-                self.proposals,
+                max_people=self.max_people,
+                score_thr=self.score_thr,
+                proposals=self.proposals,
             )
             self.results.append(
                 dict(
@@ -188,69 +189,3 @@ class KineticsTPSMetric(BaseMetric):
         scores['person_iou'] = mean_person_iou(list(psc), truth, predicted, names)
         logger.info('\n' + diagnostic_tables(diagnostics))
         return scores
-
-
-def official_people(
-    instances: dict[str, Any],
-    part_names: Sequence[str],
-    state_names: Sequence[str],
-    max_people: int = MAX_PEOPLE,
-    score_thr: float | None = None,
-    proposals: int = 1,
-) -> tuple[list[dict[str, Any]], int]:
-    """Predictions of one frame in the form of ``pred_part_result.json``.
-
-    Args:
-        instances: ``bboxes`` (N, 4), ``scores`` (N,) and, if the model has the branches,
-            ``part_bboxes`` (N, K, 4), ``part_states`` (N, K), ``part_state_scores`` (N, K, S);
-            without the first two, people have no parts.
-        part_names: K names.
-        state_names: S names.
-        max_people: Keep so many, the best by score.
-        score_thr: Leave out people with a lower score.
-        proposals: States of each part, the best first, all with the part's one box.
-
-    Returns:
-        The people, and how many boxes were left out because they are no finite numbers.
-    """
-    arrays = {
-        name: np.asarray(value.detach().cpu() if hasattr(value, 'detach') else value)
-        for name, value in instances.items()
-        if name in ('bboxes', 'scores', 'part_bboxes', 'part_states', 'part_state_scores')
-    }
-    boxes, scores = arrays['bboxes'].astype(float), arrays['scores'].astype(float)
-    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-    broken = int((~finite).sum())
-    order = [index for index in np.argsort(-scores, kind='stable') if finite[index]]
-    if score_thr is not None:
-        order = [index for index in order if scores[index] >= score_thr]
-    with_parts = 'part_bboxes' in arrays and 'part_states' in arrays
-    people = []
-    for number, index in enumerate(order[:max_people], start=1):
-        parts = {}
-        for k, name in enumerate(part_names if with_parts else ()):
-            box = arrays['part_bboxes'][index, k].astype(float)
-            if not np.isfinite(box).all():
-                broken += 1
-                continue
-            states = [int(arrays['part_states'][index, k])]
-            if proposals > 1 and 'part_state_scores' in arrays:
-                ranked = np.argsort(-arrays['part_state_scores'][index, k], kind='stable')
-                states += [int(state) for state in ranked if state != states[0]][: proposals - 1]
-            parts[name] = dict(
-                box=[_rounded(box)] * len(states), verb=[state_names[state] for state in states]
-            )
-        people.append(
-            dict(
-                number=number,
-                box=_rounded(boxes[index]),
-                score=round(float(scores[index]), 6),
-                parts=parts,
-            )
-        )
-    return people, broken
-
-
-def _rounded(box: np.ndarray) -> list[float]:
-    """To hundredths of a pixel, which keeps the file small."""
-    return [round(float(value), 2) for value in box]

@@ -14,8 +14,8 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from projects.apct.drawing import draw_beside, draw_parses
-from projects.apct.parses import people_of
+from projects.apct.drawing.picture import draw_beside, draw_parses
+from projects.apct.people import official_people
 from projects.files import whole_file
 
 
@@ -105,7 +105,9 @@ class PartParsingVisualizationHook(Hook):
         if image.shape[:2] != (height, width):  # boxes are those of the frame before resizing
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         names = meta['part_names']
-        people = people_of(sample.pred_instances, names, meta['state_names'])
+        people, _ = official_people(
+            sample.pred_instances, names, meta['state_names'], for_drawing=True
+        )
         truth = sample.get('truth')
         if truth is None:
             return draw_parses(image, people, names, **self.thresholds)

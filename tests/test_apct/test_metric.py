@@ -11,9 +11,9 @@ from mmengine.registry import METRICS
 from mmengine.structures import InstanceData
 
 from projects.apct import KineticsTPSMetric
-from projects.apct.file_score import score_files
-from projects.apct.metric import official_people
-from projects.apct.score import kinetics_tps_score
+from projects.apct.people import official_people
+from projects.apct.scoring.file_score import score_files
+from projects.apct.scoring.score import kinetics_tps_score
 
 PARTS = ('head', 'arm')
 STATES = ('none', 'nod', 'bend')

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projects.apct.diagnostics import diagnostic_tables, parsing_diagnostics
-from projects.apct.file_score import FlatScene, score_files
-from projects.apct.result_fields import FILE_NAMES
-from projects.apct.result_files import raw_videos
-from projects.apct.score import (
+from projects.apct.scoring.diagnostics import diagnostic_tables, parsing_diagnostics
+from projects.apct.scoring.file_score import FlatScene, score_files
+from projects.apct.scoring.result_fields import FILE_NAMES
+from projects.apct.scoring.result_files import raw_videos
+from projects.apct.scoring.score import (
     curve_area,
     kinetics_tps_score,
     match_people,

@@ -6,8 +6,13 @@ import zipfile
 
 import pytest
 
-from projects.apct import result_files
-from projects.apct.submission import Rules, evaluated_frames, write_submission, zip_violations
+from projects.apct.scoring import result_files
+from projects.apct.scoring.submission import (
+    Rules,
+    evaluated_frames,
+    write_submission,
+    zip_violations,
+)
 from tools import make_submission
 
 PEOPLE, VIDEOS = 'pred_part_result.json', 'pred_vid_result.json'

@@ -48,9 +48,9 @@ import json, sys, time
 sys.path.insert(0, sys.argv[1])
 from evaluate_kinetics_tps import import_alone
 import_alone()
-from projects.apct import file_score, result_files
-from projects.apct.result_fields import FILE_NAMES
-from projects.apct.score import summary
+from projects.apct.scoring import file_score, result_files
+from projects.apct.scoring.result_fields import FILE_NAMES
+from projects.apct.scoring.score import summary
 truth, pred = sys.argv[2] + '/gt', sys.argv[2] + '/pred'
 scene = file_score.FlatScene(result_files.read_result(truth, FILE_NAMES.gt_videos))
 with result_files.garbage_collection_off():

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from projects.apct.appearance import (
+from projects.apct.drawing.appearance import (
     BACKGROUND,
     CHIP,
     DIM,
@@ -21,7 +21,7 @@ from projects.apct.appearance import (
     text_length,
     words,
 )
-from projects.apct.labels import Rect, spread
+from projects.apct.drawing.labels import Rect, spread
 
 
 class Callout(NamedTuple):

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from projects.apct.layout import class_names, read_frame_counts, read_names
-from projects.apct.result_fields import FILE_NAMES, MAX_PROPOSALS, short
-from projects.apct.result_files import member_bytes
-from projects.apct.score import MAX_PEOPLE
+from projects.apct.scoring.result_fields import FILE_NAMES, MAX_PROPOSALS, short
+from projects.apct.scoring.result_files import member_bytes
+from projects.apct.scoring.score import MAX_PEOPLE
 from projects.files import whole_file
 
 FRAME_STRIDE = 5

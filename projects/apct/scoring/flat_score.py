@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from projects.apct.score import PART_IOU, PERSON_IOU, match_people, person_iou
+from projects.apct.scoring.score import PART_IOU, PERSON_IOU, match_people, person_iou
 
 # How much better than the second best a partner must be for a pairing to be obvious: far above the
 # rounding of a cost in single precision, 6e-8.

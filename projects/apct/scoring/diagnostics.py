@@ -12,8 +12,8 @@ from pycocotools.cocoeval import COCOeval
 from rich.console import Console
 from rich.table import Table
 
-from projects.apct.result_fields import FILE_NAMES, ResultNames, frame_people, proposals
-from projects.apct.score import (
+from projects.apct.scoring.result_fields import FILE_NAMES, ResultNames, frame_people, proposals
+from projects.apct.scoring.score import (
     PART_IOU,
     match_people,
     part_iou,

@@ -20,16 +20,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from projects.apct.flat_score import FlatPrediction, FlatTruth, flat_pscs
-from projects.apct.result_fields import FILE_NAMES, MAX_PROPOSALS, ResultNames
-from projects.apct.result_files import (
+from projects.apct.scoring.flat_score import FlatPrediction, FlatTruth, flat_pscs
+from projects.apct.scoring.result_fields import FILE_NAMES, MAX_PROPOSALS, ResultNames
+from projects.apct.scoring.result_files import (
     garbage_collection_off,
     raw_videos,
     read_result,
     read_results,
     result_names,
 )
-from projects.apct.score import (
+from projects.apct.scoring.score import (
     MAX_PEOPLE,
     kinetics_tps_score,
     right_classes,

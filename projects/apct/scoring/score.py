@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from projects.apct.result_fields import (
+from projects.apct.scoring.result_fields import (
     ABSENT,
     FILE_NAMES,
     ResultNames,

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from projects.apct.appearance import (
+from projects.apct.drawing.appearance import (
     BACKGROUND,
     GAP,
     HEADER,
@@ -19,10 +19,10 @@ from projects.apct.appearance import (
     font,
     part_colours,
 )
-from projects.apct.callouts import with_callouts
-from projects.apct.cards import Plan, plan_people, with_cards
-from projects.apct.labels import Rect
-from projects.apct.parses import first_box, first_state, shown_people
+from projects.apct.drawing.callouts import with_callouts
+from projects.apct.drawing.cards import Plan, plan_people, with_cards
+from projects.apct.drawing.labels import Rect
+from projects.apct.drawing.parses import first_box, first_state, shown_people
 
 
 def draw_parses(
@@ -44,7 +44,7 @@ def draw_parses(
 
     Args:
         image: (height, width, 3) uint8, BGR.
-        people: True or predicted people in the challenge's form, see ``projects.apct.parses``.
+        people: True or predicted people in the challenge's form, see ``people.py``.
         part_names: All part names, which the colours depend on.
         person_threshold: Least score of a person.
         part_threshold: Least score of a part's state.
@@ -125,7 +125,7 @@ def plan_cards(
     """Cards for all frames of a video.
 
     Args:
-        frames: People of each frame, numbered as by ``projects.apct.parses.follow_people``.
+        frames: People of each frame, numbered as by ``projects.apct.drawing.parses.follow_people``.
         part_names: All part names.
         person_threshold: Least score of a person.
         part_threshold: Least score of a part's state.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from projects.apct.appearance import (
+from projects.apct.drawing.appearance import (
     BACKGROUND,
     CARD,
     CHIP,
@@ -21,7 +21,7 @@ from projects.apct.appearance import (
     text_length,
     words,
 )
-from projects.apct.labels import Rect, place_tag, stack_cards
+from projects.apct.drawing.labels import Rect, place_tag, stack_cards
 
 
 class Plan(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import matplotlib as mpl
 from PIL import ImageFont
 
-from projects.apct.labels import Rect
+from projects.apct.drawing.labels import Rect
 
 Colour = tuple[int, int, int]
 

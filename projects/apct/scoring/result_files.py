@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from projects.apct.result_fields import FILE_NAMES, ResultNames
+from projects.apct.scoring.result_fields import FILE_NAMES, ResultNames
 
 # Of one file in a zip, unpacked: what ten people with five proposals take in every frame of the
 # challenge. A result of one proposal takes a tenth of it.

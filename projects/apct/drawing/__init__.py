@@ -1,0 +1,1 @@
+"""Pictures of parses: people, parts and states, legible at any size."""
