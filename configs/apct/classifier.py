@@ -32,7 +32,7 @@ model = dict(
         zero_init_residual=False,
     ),
     cls_head=dict(
-        type='I3DHead',
+        type='FloatI3DHead',  # mmaction2's I3DHead, which --amp on a CPU would stop
         num_classes=num_classes,
         in_channels=2048,
         spatial_type='avg',
