@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -70,22 +71,31 @@ def supply_mmaction_drn() -> bool:
     return True
 
 
-def _history_statistic(owner: type, name: str) -> Callable:
-    """What a pickled ``HistoryBuffer`` needs of ``getattr``: its four statistics, and nothing else.
+# What mmengine's checkpoints take by name from a class: statistics of the log, and the curves of a
+# one-cycle schedule.
+_ATTRIBUTES = {
+    HistoryBuffer: ('min', 'max', 'mean', 'current'),
+    OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
+}
+
+
+def _listed_attribute(owner: type, name: str) -> Callable:
+    """What a checkpoint of mmengine needs of ``getattr``: the functions listed, and nothing else.
 
     Raises:
         pickle.UnpicklingError: If anything else is asked for.
     """
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
-        raise pickle.UnpicklingError(f'Unsupported global: attribute {name!r} of {owner!r}')
-    return HistoryBuffer.__dict__[name]
+    for known, names in _ATTRIBUTES.items():
+        if owner is known and name in names:
+            return getattr(known, name)
+    raise pickle.UnpicklingError(f'Unsupported global: attribute {name!r} of {owner!r}')
 
 
 def admit_mmengine_checkpoints() -> bool:
     """Put the types that mmengine writes into its checkpoints on PyTorch's list of safe types.
 
-    These are its log history and numpy's arrays, scalars and number types, under the names that
-    numpy 1 and numpy 2 write.
+    These are its log history, its one-cycle schedule, and numpy's arrays, scalars and number types,
+    under the names that numpy 1 and numpy 2 write.
 
     Returns:
         Whether anything was added; False where the log history is on the list already.
@@ -105,7 +115,8 @@ def admit_mmengine_checkpoints() -> bool:
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,
-            (_history_statistic, 'builtins.getattr'),
+            OneCycleParamScheduler,
+            (_listed_attribute, 'builtins.getattr'),
             np.ndarray,
             np.dtype,
             *functions,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OneCycleLR
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 
 from projects import upstream
@@ -124,11 +125,32 @@ def test_repairs_are_done_once():
     assert not upstream.refuse_foreign_checkpoints()
 
 
-def test_history_statistic_gives_nothing_else():
-    assert upstream._history_statistic(HistoryBuffer, 'mean') is HistoryBuffer.mean
-    for owner, name in ((HistoryBuffer, '__init__'), (HistoryBuffer, 'update'), (object, 'mean')):
+def test_one_cycle_schedules_are_resumed(tmp_path):
+    def schedule():
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        return optimizer, OneCycleLR(optimizer, eta_max=1.0, total_steps=9, by_epoch=False)
+
+    (optimizer, one), (_, other) = schedule(), schedule()
+    for _ in range(3):
+        optimizer.step()
+        one.step()
+    torch.save(dict(state_dict={}, param_schedulers=[one.state_dict()]), tmp_path / 'iter_3.pth')
+    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / 'iter_3.pth'))
+    other.load_state_dict(loaded['param_schedulers'][0])
+    assert other.get_last_value() == one.get_last_value()
+    assert other.anneal_func(0.0, 1.0, 0.5) == pytest.approx(0.5)
+
+
+def test_listed_attribute_gives_nothing_else():
+    assert upstream._listed_attribute(HistoryBuffer, 'mean') is HistoryBuffer.mean
+    for owner, name in (
+        (HistoryBuffer, '__init__'),
+        (HistoryBuffer, 'update'),
+        (object, 'mean'),
+        ([], 'mean'),
+    ):
         with pytest.raises(pickle.UnpicklingError):
-            upstream._history_statistic(owner, name)
+            upstream._listed_attribute(owner, name)
 
 
 def test_mmaction_imports():

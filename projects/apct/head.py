@@ -205,17 +205,17 @@ class APCTHead(DETRHead):
             references: (B, N, 4) logits of the boxes of the layer before; zeros before the first.
 
         Returns:
-            (B, N, 4) logits of (cx, cy, w, h).
+            (B, N, 4) logits of (cx, cy, w, h), in single precision: half is too coarse to add up.
         """
         if number == 0 or not self.cascade:  # by DETRHead's names
-            return self.fc_reg(self.activate(self.reg_ffn(embeddings)))
-        return self.reference(references) + self.box_offsets[number - 1](embeddings)
+            return self.fc_reg(self.activate(self.reg_ffn(embeddings))).float()
+        return self.reference(references) + self.box_offsets[number - 1](embeddings).float()
 
     def layer_parts(self, number: int, embeddings: Tensor, references: Tensor) -> Tensor:
         """Part boxes of one layer, (B, N, K * 4) logits; see :meth:`layer_boxes`."""
         if not self.cascade:
-            return self.part_box_branches[0](embeddings)
-        return self.reference(references) + self.part_box_branches[number](embeddings)
+            return self.part_box_branches[0](embeddings).float()
+        return self.reference(references) + self.part_box_branches[number](embeddings).float()
 
     def reference(self, boxes: Tensor) -> Tensor:
         """Boxes as the reference of the next layer."""
