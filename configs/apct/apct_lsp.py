@@ -1,4 +1,4 @@
-"""The toy parser on real photographs, from scratch: an hour of one CPU core.
+"""The toy parser on real photographs, from scratch: a quarter of an hour of one CPU core.
 
     python tools/datasets/lsp_to_kinetics_tps.py LSPET_DIR --out data/lsp_tps
 
@@ -25,7 +25,7 @@ train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipelin
 val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 
-max_epochs = 40
+max_epochs = 16
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=100),

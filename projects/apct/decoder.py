@@ -19,8 +19,8 @@ class Cascade(NamedTuple):
     (B, N, 4) logits of (cx, cy, w, h) in 0..1, to the same of its own."""
     map_size: tuple[int, int]
     """Rows and columns of the cells that the encoder's output stands for."""
-    image_cells: Tensor
-    """(B, 2) columns and rows of cells that the image without its padding takes up."""
+    image_share: Tensor
+    """(B, 2) share of the padded image's width and height that the image takes up."""
 
 
 class APCTDecoder(DetrTransformerDecoder):
@@ -146,7 +146,7 @@ class APCTDecoder(DetrTransformerDecoder):
         Args:
             memory: (B, P, C) encoder output.
             boxes: (B, N, 4) (cx, cy, w, h) in 0..1.
-            cascade: For the sizes of map and images.
+            cascade: For the sizes of map and images. Gradients do not pass through the boxes.
 
         Returns:
             (B, N, C * region_size ** 2).
@@ -161,9 +161,7 @@ class APCTDecoder(DetrTransformerDecoder):
             [x[..., None, :].expand(-1, -1, size, -1), y[..., None].expand(-1, -1, -1, size)],
             dim=-1,
         )  # (B, N, s, s, 2)
-        rows, columns = cascade.map_size
-        share = cascade.image_cells / cascade.image_cells.new_tensor([columns, rows])  # (B, 2)
-        grid = 2 * points * share[:, None, None, None] - 1
+        grid = 2 * points * cascade.image_share[:, None, None, None] - 1
         cut = functional.grid_sample(
             features, grid.flatten(1, 2).to(features.dtype), align_corners=False
         )  # (B, C, N * s, s)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmdet.models.detectors import DETR
 from mmdet.registry import MODELS
 from torch import Tensor
@@ -23,11 +24,26 @@ class APCT(DETR):
             ``backbone.out_indices``; None for the encoder's output. The last output goes to the
             encoder.
         kwargs: Of mmdet's ``DETR``. ``decoder`` also takes ``condition``, see ``APCTDecoder``.
+
+    Raises:
+        ValueError: If decoder and head contradict one another.
     """
 
     def __init__(self, *, roi_level: int | None = None, **kwargs: Any) -> None:
         self.roi_level = roi_level
         super().__init__(**kwargs)
+        head, decoder = self.bbox_head, self.decoder
+        cascade = getattr(head, 'cascade', False)  # any head of DETR's kind will do
+        if decoder.condition and not cascade:
+            raise ValueError(
+                f'decoder.condition is {decoder.condition!r}, but the head has no cascade: switch '
+                'bbox_head.cascade on, or set decoder.condition to None'
+            )
+        if cascade and decoder.num_layers != head.num_layers:
+            raise ValueError(
+                f'decoder.num_layers is {decoder.num_layers}, but bbox_head.num_layers is '
+                f'{head.num_layers}: the cascade has a regression for each layer'
+            )
 
     def _init_layers(self) -> None:
         decoder = dict(self.decoder)
@@ -84,7 +100,7 @@ class APCT(DETR):
             cascade=self.cascade(img_feats[-1], batch_data_samples),
         )
         inputs = dict(hidden_states=hidden_states)
-        if self.bbox_head.refinement is not None:
+        if getattr(self.bbox_head, 'refinement', None) is not None:
             if self.roi_level is None:
                 inputs['features'] = memory.transpose(1, 2).reshape(img_feats[-1].shape)
             else:
@@ -93,17 +109,13 @@ class APCT(DETR):
 
     def cascade(self, encoder_map: Tensor, samples: Sequence) -> Cascade | None:
         """What the decoder needs to hand predictions on; None for a head without cascade."""
-        if not self.bbox_head.cascade:
+        if not getattr(self.bbox_head, 'cascade', False):
             return None
-        map_size = tuple(encoder_map.shape[-2:])
-        share = encoder_map.new_tensor(
+        share = torch.tensor(
             [
-                [sample.img_shape[axis] / sample.batch_input_shape[axis] for axis in (0, 1)]
+                [sample.img_shape[axis] / sample.batch_input_shape[axis] for axis in (1, 0)]
                 for sample in samples
-            ]
-        )  # (B, 2) of the padded image's height and width
-        return Cascade(
-            self.bbox_head.layer_boxes,
-            map_size,
-            (share * share.new_tensor(map_size)).flip(-1),
-        )
+            ],
+            device=encoder_map.device,
+        )  # (B, 2)
+        return Cascade(self.bbox_head.layer_boxes, tuple(encoder_map.shape[-2:]), share)

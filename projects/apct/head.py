@@ -69,10 +69,11 @@ class APCTHead(DETRHead):
         num_states: S, 0 for none.
         num_layers: L, layers of the decoder.
         cascade: Layers predict offsets to the boxes of the layer before.
-        detach_references: A layer's loss does not reach the layers before through its references.
-            Then every layer learns to correct what it is given. Without, the first layers' boxes
-            get the gradients of all layers' losses at once, which pull them towards the last
-            layer's needs and away from a good start for the next.
+        detach_references: A layer's box losses do not reach the layers before through the boxes
+            that its offsets are added to. Then every layer learns to correct what it is given.
+            Without, the first layers' boxes get the gradients of all layers' losses at once, which
+            pull them towards the last layer's needs and away from a good start for the next. (What
+            a conditioned decoder makes of a box as the query's position stays differentiable.)
         part_boxes: Predict part boxes.
         part_states: Predict part states.
         refinement: Config of the ``PartStateRefinement``; its ``num_parts``, ``num_states`` and
@@ -221,11 +222,12 @@ class APCTHead(DETRHead):
         """Boxes as the reference of the next layer."""
         return boxes.detach() if self.detach_references else boxes
 
-    def forward(self, hidden_states: Tensor) -> APCTOutputs:
-        """Predictions of all layers.
+    def forward(self, hidden_states: Tensor, features: Tensor | None = None) -> APCTOutputs:
+        """Predictions of all layers, before the refinement, which takes chosen persons only.
 
         Args:
             hidden_states: (L, B, N, C) outputs of the decoder's layers.
+            features: Not used here; :meth:`loss` and :meth:`predict` do.
 
         Returns:
             The predictions.
@@ -347,7 +349,8 @@ class APCTHead(DETRHead):
                 batch_img_metas,
             )
             losses['loss_refine'] = self.state_loss(self.loss_refine, refined, matches)
-        losses['person_queries'] = (cls_scores[-1].detach().argmax(-1) == 0).float().mean()
+        said_person = cls_scores[-1].detach().argmax(-1) < self.num_classes
+        losses['person_queries'] = reduce_mean(said_person.float().mean())
         return losses
 
     def person_losses(

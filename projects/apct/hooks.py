@@ -14,11 +14,10 @@ class BackgroundCollapseHook(Hook):
     ``APCTHead``'s losses, the share of queries that say "person".
 
     Args:
-        patience: First epoch, counted from 1, whose end may bring the warning; every training
-            starts by calling everything background.
+        patience: First epoch, counted from 1, whose end may bring the warning.
     """
 
-    def __init__(self, patience: int = 2) -> None:
+    def __init__(self, patience: int = 1) -> None:
         self.patience = patience
         self.seen_person = False
 

@@ -56,7 +56,10 @@ def match_persons(
         factor = bbox_preds.new_tensor([width, height, width, height])
         corners = bbox_cxcywh_to_xyxy(bbox_preds[image]) * factor  # (N, 4)
         assigned = assigner.assign(
-            pred_instances=InstanceData(scores=cls_scores[image], bboxes=corners),
+            # an overflow in half precision is for the loss scaler to see, not for the matching
+            pred_instances=InstanceData(
+                scores=cls_scores[image].nan_to_num(), bboxes=corners.nan_to_num()
+            ),
             gt_instances=InstanceData(bboxes=truth.bboxes, labels=truth.labels),
             img_meta=meta,
         ).gt_inds  # (N,): 0 background, i + 1 for person i
@@ -99,13 +102,14 @@ def check_truth(
                 f'the data has {parts} parts, but bbox_head.num_parts is {num_parts}: set it to '
                 'the number of lines of list/body_part.txt'
             )
-        if num_states is not None and instances.part_states.numel():
-            highest = int(instances.part_states.max())
-            if highest >= num_states:
-                raise ValueError(
-                    f'the data has a state of index {highest}, but bbox_head.num_states is '
-                    f'{num_states}: set it to the number of lines of list/part_stat.txt'
-                )
+    states = torch.cat([instances.part_states.flatten() for instances in batch_gt_instances])
+    if num_states is not None and len(states):
+        highest = int(states.max())  # the one wait for the device
+        if highest >= num_states:
+            raise ValueError(
+                f'the data has a state of index {highest}, but bbox_head.num_states is '
+                f'{num_states}: set it to the number of lines of list/part_stat.txt'
+            )
 
 
 def boxes_of_images(boxes: Tensor, matches: Matches, metas: Sequence[dict]) -> list[Tensor]:

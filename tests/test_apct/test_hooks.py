@@ -21,7 +21,6 @@ def run_epoch(hook: BackgroundCollapseHook, epoch: int, shares: list[float]) -> 
     [
         (1, [0.0, 0.0, 0.0], True),
         (1, [0.0, 0.01, 0.0], False),
-        (0, [0.0, 0.0, 0.0], False),  # the first epoch of every training
     ],
 )
 def test_warns_after_an_epoch_of_background(caplog, epoch, shares, warns):

@@ -194,7 +194,7 @@ def test_next_layer_starts_from_the_box_of_the_layer_before(condition):
     one, two = (
         decoder(
             **arguments,
-            cascade=Cascade(lambda number, *_, b=b: b[number], (3, 4), torch.tensor([[4.0, 3.0]])),
+            cascade=Cascade(lambda number, *_, b=b: b[number], (3, 4), torch.ones(1, 2)),
         )
         for b in (boxes, moved)
     )
@@ -209,7 +209,7 @@ def test_regions_are_cut_where_the_boxes_are():
     y, x = torch.meshgrid(torch.arange(rows) + 0.5, torch.arange(columns) + 0.5, indexing='ij')
     memory = torch.zeros(1, rows * columns, DIMS)
     memory[0, :, 0], memory[0, :, 1] = x.flatten(), y.flatten()
-    cascade = Cascade(None, (rows, columns), torch.tensor([[9.0, 6.0]]))  # of 12 x 8 cells
+    cascade = Cascade(None, (rows, columns), torch.tensor([[0.75, 0.75]]))  # 9 of 12 x 6 of 8 cells
     box = torch.tensor([[[0.5, 0.5, 0.6, 0.4]]])
     cut = decoder.cut(memory, box, cascade).reshape(DIMS, 7, 7)
     bins = (torch.arange(7) + 0.5) / 7
@@ -222,19 +222,22 @@ def test_padding_does_not_move_the_regions():
     samples = [sample(1, shape=(48, 80)), sample(1)]
     cascade = model.cascade(torch.zeros(2, DIMS, 4, 6), samples)
     assert cascade.map_size == (4, 6)
-    torch.testing.assert_close(cascade.image_cells, torch.tensor([[5.0, 3.0], [6.0, 4.0]]))
+    torch.testing.assert_close(cascade.image_share, torch.tensor([[80 / 96, 48 / 64], [1.0, 1.0]]))
 
 
 def test_cascade_needs_a_layer_each():
-    head = build(model_config(head_config(num_layers=2))).bbox_head
-    with pytest.raises(ValueError, match='the decoder has 3 layers, but bbox_head.num_layers is 2'):
-        head(torch.randn(3, 1, 7, DIMS))
+    head = build(model_config(head_config())).bbox_head
+    with pytest.raises(ValueError, match='the decoder has 2 layers, but bbox_head.num_layers is 3'):
+        head(torch.randn(2, 1, 7, DIMS))
 
 
 def test_conditioned_decoder_needs_a_cascade():
-    model = build(model_config(head_config(cascade=False)))
     with pytest.raises(ValueError, match="condition is 'region', but the head has no cascade"):
-        model.loss(images(1), [sample(1)])
+        build(model_config(head_config(cascade=False)))
+    with pytest.raises(
+        ValueError, match=r'decoder\.num_layers is 3, but bbox_head\.num_layers is 2'
+    ):
+        build(model_config(head_config(num_layers=2)))
 
 
 # --- losses of equation 1 ---------------------------------------------------------------------
@@ -559,7 +562,20 @@ def test_configs_are_not_changed_by_building():
     assert ASSIGNER['type'] == 'HungarianAssigner'
 
 
-def test_shapes_of_loss_inputs():
+def test_tensor_mode():
+    model = build(model_config(head_config()))
+    outputs = model(images(1), [sample(1)], mode='tensor')
+    assert outputs.part_preds.shape == (LAYERS, 1, 7, K, 4)
+
+
+def test_an_overflow_reaches_the_loss_instead_of_stopping_the_matching():
+    head = build(model_config(head_config(refinement=None))).bbox_head
+    hidden = torch.randn(LAYERS, 1, 7, DIMS)
+    hidden[0, 0, 0] = torch.inf
+    assert not torch.isfinite(total(head.loss(hidden, [sample(2)])))
+
+
+def test_half_precision_is_matched_in_single():
     """bfloat16 predictions are matched and compared in single precision."""
     model = build(model_config(head_config()))
     with torch.autocast('cpu', dtype=torch.bfloat16):
