@@ -116,6 +116,9 @@ class KineticsTPSMetric(BaseMetric):
                 score_thr=self.score_thr,
                 proposals=self.proposals,
             )
+            unreadable = bool(sample.get('unreadable'))
+            if unreadable:  # a black frame was tested in its place: what was found there is noise
+                people, broken = [], 0
             self.results.append(
                 dict(
                     video=sample['video'],
@@ -124,6 +127,7 @@ class KineticsTPSMetric(BaseMetric):
                     truth=sample.get('truth'),
                     people=people,
                     broken=broken,
+                    unreadable=unreadable,
                 )
             )
 
@@ -144,6 +148,13 @@ class KineticsTPSMetric(BaseMetric):
                 f'{len(broken)} of {len(results)} frames hold predictions that are no finite '
                 f'numbers; they are left out. The first: video {broken[0]["video"]!r}, frame '
                 f'{broken[0]["frame"]!r}'
+            )
+        unread = [record for record in results if record['unreadable']]
+        if unread:
+            logger.warning(
+                f'{len(unread)} of {len(results)} frames could not be read; they count as frames '
+                f'without people. The first: video {unread[0]["video"]!r}, frame '
+                f'{unread[0]["frame"]!r}'
             )
         if self.outfile is not None:
             with whole_file(self.outfile) as partial:

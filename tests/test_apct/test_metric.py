@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger, print_log
 from mmengine.registry import METRICS
 from mmengine.structures import InstanceData
 
@@ -180,3 +181,21 @@ def test_bad_options(options):
 def test_missing_video_results():
     with pytest.raises(FileNotFoundError, match=r'nowhere\.json'):
         KineticsTPSMetric(video_results='nowhere.json')
+
+
+def test_unreadable_frames_count_as_frames_without_people(tmp_path, caplog):
+    print_log('', logger='current')  # makes sure that there is a current logger
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    samples = [sample(instances([0]), [true_person()], number=number) for number in (1, 6, 11)]
+    for number in (1, 2):
+        samples[number].set_metainfo(dict(unreadable=True))
+    out = tmp_path / 'pred_part_result.json'
+    scores = evaluate(samples, outfile=str(out))
+    logger.removeHandler(caplog.handler)
+    assert scores['kinetics_tps/mean_psc'] == pytest.approx(1 / 3)
+    frames = json.loads(out.read_text())['v']
+    assert [len(frame['humans']) for frame in frames.values()] == [1, 0, 0]
+    (warning,) = [r.getMessage() for r in caplog.records if 'could not be read' in r.getMessage()]
+    assert '2 of 3 frames could not be read' in warning
+    assert "'img_00006.json'" in warning
