@@ -3,7 +3,8 @@
 import contextlib
 import io
 import math
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,14 @@ from pycocotools.cocoeval import COCOeval
 from rich.console import Console
 from rich.table import Table
 
-from projects.apct.scoring.result_fields import FILE_NAMES, ResultNames, frame_people, proposals
+from projects.apct.scoring.result_fields import (
+    FILE_NAMES,
+    ResultNames,
+    frame_people,
+    is_list,
+    proposals,
+)
+from projects.apct.scoring.result_files import garbage_collection_off
 from projects.apct.scoring.score import (
     PART_IOU,
     match_people,
@@ -60,6 +68,8 @@ def parsing_diagnostics(
     A true part is found if its person is paired with a prediction as the score pairs them, and one
     of the predicted boxes overlaps it by at least 0.3; its state is right if the first such
     proposal names it. So ``state_acc`` is about states alone, ``part_recall`` about boxes alone.
+    True parts without a state, and people without parts, are passed over where the score never
+    looks at them.
 
     Args:
         videos: Names of the videos that count.
@@ -89,7 +99,7 @@ def parsing_diagnostics(
     return dict(
         state_acc=rates['state_acc'],
         part_recall=rates['recall'],
-        part_ap50=float(np.mean(list(precision.values()))) if precision else None,
+        part_ap50=_mean(precision.values()) if precision else None,
         parts=part_rates,
         states={state: tally.rates() for state, tally in sorted(states.items())},
     )
@@ -103,7 +113,7 @@ def _judged_parts(
 ) -> Iterator[tuple[str, Any, bool, bool]]:
     """Name and state of every true part, whether it was found, and whether its state is right."""
     for video in videos:
-        predicted_frames = pred_people.get(video) or {}
+        predicted_frames = _frames(pred_people, video)
         for frame, content in gt_people[video].items():
             place = dict(video=video, frame=frame)
             humans = frame_people(content, names.gt_people, place)
@@ -117,7 +127,9 @@ def _judged_parts(
                 partner = match_people(person_iou(true_boxes[:, None], pred_boxes[None]))
             for index, human in enumerate(humans):
                 pred_parts = predicted[partner[index]].get('parts') if partner[index] >= 0 else {}
-                for name, part in human['parts'].items():
+                for name, part in _parts(human):
+                    if 'verb' not in part:
+                        continue
                     state = part['verb']
                     found = right = False
                     if pred_parts and name in pred_parts:
@@ -151,13 +163,14 @@ def mean_person_iou(
     """
     best: list[float] = []
     for video in videos:
-        predicted_frames = pred_people.get(video) or {}
+        predicted_frames = _frames(pred_people, video)
         for frame, content in gt_people[video].items():
             place = dict(video=video, frame=frame)
             humans = frame_people(content, names.gt_people, place)
-            found = predicted_frames.get(frame)
-            predicted = frame_people(found, names.pred_people, place) if found else []
-            if humans and predicted:
+            predicted = []
+            if humans and frame in predicted_frames:
+                predicted = frame_people(predicted_frames[frame], names.pred_people, place)
+            if predicted:
                 true_boxes = people_boxes(humans, names.gt_people, place)
                 pred_boxes = people_boxes(predicted, names.pred_people, place)
                 iou = person_iou(true_boxes[:, None], pred_boxes[None])
@@ -167,6 +180,7 @@ def mean_person_iou(
     return float(np.mean(best)) if best else math.nan
 
 
+@garbage_collection_off()  # a search through all people whenever some boxes have been added
 def part_average_precision(
     videos: Sequence[str],
     gt_people: dict[str, dict],
@@ -183,77 +197,129 @@ def part_average_precision(
         part_names: K parts.
 
     Returns:
-        0..1 for each part that the truth holds; None if no prediction has a score.
+        0..1 for each part, NaN if the truth holds no box of it; None if no prediction has a score.
     """
-    number = {name: index for index, name in enumerate(part_names, start=1)}
-    images, truths, detections = [], [], []
+    # of each part rows of image, x, y, width, height and, if predicted, score: numbers only, as
+    # the dicts that pycocotools wants take a kilobyte a box and so exist for one part at a time
+    truths = {name: array('d') for name in part_names}
+    detections = {name: array('d') for name in part_names}
+    image, scored = 0, False
     for video in videos:
-        predicted_frames = pred_people.get(video) or {}
+        predicted_frames = _frames(pred_people, video)
         for frame, content in gt_people[video].items():
-            image = len(images) + 1
-            images.append(dict(id=image))
+            image += 1
             for human in content['humans']:
-                for name, part in human['parts'].items():
-                    if name in number:
-                        box = _xywh(part['box'])
-                        truths.append(
-                            dict(
-                                id=len(truths) + 1,
-                                image_id=image,
-                                category_id=number[name],
-                                bbox=box,
-                                area=box[2] * box[3],
-                                iscrowd=0,
-                            )
-                        )
-            if frame in predicted_frames:
-                for name, box, score in _scored_parts(predicted_frames[frame]):
-                    if name in number:
-                        detections.append(
-                            dict(image_id=image, category_id=number[name], bbox=box, score=score)
-                        )
-    if not detections:
-        scored = any(
-            'score' in human
-            for video in videos
-            for frame, content in (pred_people.get(video) or {}).items()
-            if frame in gt_people[video]
-            for human in content['humans']
-        )
+                for name, part in _parts(human):
+                    box = _xywh(part.get('box'))
+                    if name in truths and box is not None:
+                        truths[name].extend((image, *box))
+            for human in _predicted_people(predicted_frames.get(frame)):
+                scored = scored or 'score' in human
+                for name, box, score in _scored_parts(human):
+                    if name in detections:
+                        detections[name].extend((image, *box, score))
+    if not any(detections.values()):
         return dict.fromkeys(part_names, 0.0) if scored else None
-    categories = [dict(id=index, name=name) for name, index in number.items()]
+    return {name: _average_precision(truths.pop(name), detections.pop(name)) for name in part_names}
+
+
+def _average_precision(truths: array, detections: array) -> float:
+    """COCO's average precision at IoU 0.5 of boxes of one kind.
+
+    Args:
+        truths: Rows of image, x, y, width and height.
+        detections: Rows of image, x, y, width, height and score.
+    """
+    columns = ('image_id', 'bbox', 'score')
+    truth, found = (
+        _coco([dict(zip(columns, (row[0], row[1:5], *row[5:]), strict=False)) for row in rows])
+        for rows in (
+            np.frombuffer(truths).reshape(-1, 5).tolist(),
+            np.frombuffer(detections).reshape(-1, 6).tolist(),
+        )
+    )
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        truth = COCO()
-        truth.dataset = dict(images=images, annotations=truths, categories=categories)
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(detections), 'bbox')
+        evaluation = COCOeval(truth, found, 'bbox')
+        evaluation.params.imgIds = sorted({*truth.imgs, *found.imgs})
         evaluation.params.iouThrs = np.array([0.5])
         evaluation.params.areaRng = evaluation.params.areaRng[:1]  # all sizes
         evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
         evaluation.params.maxDets = [100]
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval['precision'][0, :, :, 0, 0]  # (recall levels, K)
-    return {name: float(precision[:, index - 1].mean()) for name, index in number.items()}
+    precision = float(evaluation.eval['precision'][0, :, 0, 0, 0].mean())  # over the recall levels
+    return precision if precision >= 0 else math.nan  # -1: there was nothing to find
 
 
-def _scored_parts(content: dict[str, Any]) -> Iterator[tuple[str, list[float], float]]:
-    """Name, box and score of predicted parts; what is not well-formed is passed over."""
-    for human in content['humans']:
-        try:
-            score, parts = human['score'], human['parts'].items()
-            offers = [(name, part['box'][0], part['box']) for name, part in parts if part['box']]
-            for name, first, box in offers:
-                box = box if isinstance(first, int | float) else first  # bare, as in 2022
-                if math.isfinite(score) and all(map(math.isfinite, box[:4])):
-                    yield name, _xywh(box), float(score)
-        except (AttributeError, IndexError, KeyError, TypeError):
-            continue
+def _mean(values: Iterable[float]) -> float:
+    """Of those that are numbers."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return float(np.mean(numbers)) if numbers else math.nan
 
 
-def _xywh(box: Sequence[float]) -> list[float]:
-    """Corner and extent of a box given as x1, y1, x2, y2."""
-    return [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+def _coco(boxes: list[dict[str, Any]]) -> COCO:
+    """Boxes of one category; its images are those that hold a box.
+
+    Args:
+        boxes: Each with ``image_id``, ``bbox`` and, if predicted, ``score``; completed in place.
+    """
+    for number, box in enumerate(boxes, start=1):
+        area = box['bbox'][2] * box['bbox'][3]
+        box.update(id=number, category_id=1, area=area, iscrowd=0)
+    coco = COCO()
+    images = [dict(id=image) for image in dict.fromkeys(box['image_id'] for box in boxes)]
+    coco.dataset = dict(images=images, annotations=boxes, categories=[dict(id=1)])
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
+def _frames(people: dict[str, Any], video: str) -> dict[str, Any]:
+    """The frames of a video; none if they are something that the score only takes unseen."""
+    frames = people.get(video)
+    return frames if isinstance(frames, dict) else {}
+
+
+def _parts(human: Any) -> Iterator[tuple[str, dict]]:
+    """Name and content of a true person's parts.
+
+    Of people whom the score never looks at, those in frames that were not predicted, what is not
+    well-formed is passed over: the score takes it, too.
+    """
+    parts = human.get('parts') if isinstance(human, dict) else None
+    if isinstance(parts, dict):
+        yield from ((name, part) for name, part in parts.items() if isinstance(part, dict))
+
+
+def _predicted_people(content: Any) -> list[dict]:
+    """The people of a predicted frame; what is not well-formed is passed over."""
+    humans = content.get('humans') if isinstance(content, dict) else None
+    return [human for human in humans if isinstance(human, dict)] if is_list(humans) else []
+
+
+def _scored_parts(human: dict[str, Any]) -> Iterator[tuple[str, list[float], float]]:
+    """Name, box and score of a person's predicted parts; what is not well-formed is passed over."""
+    try:
+        score, parts = human['score'], human['parts'].items()
+        offers = [(name, part['box'][0], part['box']) for name, part in parts if part['box']]
+        for name, first, box in offers:
+            corners = _xywh(box if isinstance(first, int | float) else first)  # bare, as in 2022
+            if math.isfinite(score) and corners is not None:
+                yield name, corners, float(score)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError):
+        return
+
+
+def _xywh(box: Any) -> list[float] | None:
+    """Corner and extent of a box given as x1, y1, x2, y2; None if it holds no finite numbers."""
+    if not is_list(box) or not all(isinstance(number, int | float) for number in box[:4]):
+        return None
+    try:
+        x1, y1, x2, y2 = map(float, box[:4])
+    except (OverflowError, ValueError):  # too large, too few
+        return None
+    corners = [x1, y1, x2 - x1, y2 - y1]
+    return corners if all(map(math.isfinite, corners)) else None
 
 
 def diagnostic_tables(diagnostics: dict[str, Any]) -> str:
