@@ -199,3 +199,45 @@ def test_unreadable_frames_count_as_frames_without_people(tmp_path, caplog):
     (warning,) = [r.getMessage() for r in caplog.records if 'could not be read' in r.getMessage()]
     assert '2 of 3 frames could not be read' in warning
     assert "'img_00006.json'" in warning
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'), [('{', 'JSON'), ('["run"]', 'object'), ('{"v": 3}', "video 'v': found 3")]
+)
+def test_malformed_video_results_are_found_before_the_test(tmp_path, text, words):
+    path = tmp_path / 'classes.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=words) as error:
+        KineticsTPSMetric(video_results=str(path))
+    assert str(path) in str(error.value)
+
+
+def test_videos_without_a_predicted_class_count_as_wrong(tmp_path, caplog):
+    print_log('', logger='current')
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    path = tmp_path / 'classes.json'
+    path.write_text(json.dumps({'w': 'run', 'z': 'run'}))
+    samples = [sample(instances([0]), [true_person()], video=video) for video in 'xwv']
+    scores = evaluate(samples, video_results=str(path))
+    logger.removeHandler(caplog.handler)
+    assert scores['kinetics_tps/mean_psc'] == 1
+    assert scores['kinetics_tps/top1'] == pytest.approx(1 / 3)
+    assert scores['kinetics_tps/acc_p'] == pytest.approx(1 / 3, abs=1e-4)
+    (warning,) = [r.getMessage() for r in caplog.records if 'missing' in r.getMessage()]
+    assert "2 of 3 videos are missing; their class counts as wrong. The first: video 'v'" in warning
+
+
+def test_records_are_compact():
+    """Processes send theirs to all others: 932 videos must fit."""
+    metric = KineticsTPSMetric()
+    metric.dataset_meta = META
+    prediction = instances([0, 300]).to_dict()
+    truth = dict(humans=[true_person(), true_person(shift=300)])
+    metric.process(
+        None,
+        [dict(video='v', frame='f', video_class='run', truth=truth, pred_instances=prediction)],
+    )
+    (record,) = metric.results
+    assert isinstance(record, bytes)
+    assert json.loads(record)['truth'] == truth
