@@ -251,3 +251,16 @@ def test_command(root, monkeypatch, capsys):
     assert printed.err.startswith('error: ')
     (root / 'list' / 'video_test_flist.csv').unlink()
     assert 'video_test_flist.csv' in run('--validate', out)[1].err
+
+
+def test_thousands_of_violations_are_printed(root, monkeypatch, capsys):
+    people, videos = good()
+    people['a'].update({f'img_{5 * k + 2:05d}.json': dict(humans=[]) for k in range(1200)})
+    path = packed(root / 'x.zip', people, videos)
+    monkeypatch.setattr('sys.argv', ['x', '--validate', str(path), '--data-root', str(root)])
+    assert make_submission.main() == 1
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert lines == [
+        f"{PEOPLE}: video 'a', frame 'img_{5 * k + 2:05d}.json': not evaluated" for k in range(1200)
+    ]
+    assert last == f'{path}: 1200 violations'
