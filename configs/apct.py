@@ -99,7 +99,7 @@ model = dict(
 # DETR's augmentation
 scales = [(short, 1333) for short in range(480, 801, 32)]
 train_pipeline = [
-    dict(type='LoadKineticsTPSFrame'),
+    dict(type='LoadKineticsTPSFrame', skip_unreadable=True),
     dict(type='LoadPartAnnotations'),
     dict(type='RandomFlip', prob=0.5),
     dict(
@@ -125,7 +125,7 @@ train_pipeline = [
     dict(type='PackPartInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadKineticsTPSFrame'),
+    dict(type='LoadKineticsTPSFrame', skip_unreadable='blank'),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
     dict(type='PackPartInputs'),
 ]

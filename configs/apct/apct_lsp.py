@@ -12,7 +12,7 @@ model = dict(bbox_head=dict(num_states=12))
 
 size = dict(type='Resize', scale=(192, 192), keep_ratio=True)
 train_pipeline = [
-    dict(type='LoadKineticsTPSFrame'),
+    dict(type='LoadKineticsTPSFrame', skip_unreadable=True),
     dict(type='LoadPartAnnotations'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomCrop', crop_type='relative_range', crop_size=(0.7, 0.7)),
@@ -20,7 +20,11 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackPartInputs'),
 ]
-test_pipeline = [dict(type='LoadKineticsTPSFrame'), size, dict(type='PackPartInputs')]
+test_pipeline = [
+    dict(type='LoadKineticsTPSFrame', skip_unreadable='blank'),
+    size,
+    dict(type='PackPartInputs'),
+]
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))

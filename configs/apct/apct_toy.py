@@ -46,13 +46,13 @@ model = dict(
 )
 
 train_pipeline = [
-    dict(type='LoadKineticsTPSFrame'),
+    dict(type='LoadKineticsTPSFrame', skip_unreadable=True),
     dict(type='LoadPartAnnotations'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackPartInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadKineticsTPSFrame'),
+    dict(type='LoadKineticsTPSFrame', skip_unreadable='blank'),
     dict(type='Resize', scale=(160, 128), keep_ratio=True),
     dict(type='PackPartInputs'),
 ]

@@ -24,6 +24,7 @@ class VideoFrameReader:
     decord gives the exact frame, and when frames are asked for in order it goes on decoding where
     it stopped: every 5th frame of a 300-frame H.264 video took 1.2 ms each, against 21 ms with
     ``mmcv.VideoReader``, which seeks anew. Both take 21 to 24 ms for one frame out of a video.
+    As it decodes ahead, a frame shortly before a damaged place may be unreadable, too.
 
     Args:
         max_open: How many videos stay open.
@@ -72,10 +73,12 @@ class VideoFrameReader:
                 raise IndexError('frames count from 1')
             frame = self._open[path][number - 1].asnumpy()
         except (
-            RuntimeError,
+            RuntimeError,  # files that cannot be opened
             IndexError,
             OSError,
-        ) as error:  # decord's own errors are RuntimeErrors
+            decord.DECORDError,  # files that are damaged further on
+            decord.DECORDLimitReachedError,
+        ) as error:
             length = len(self._open[path]) if path in self._open else 'unknown'
             self._open.pop(path, None)
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
@@ -97,27 +100,47 @@ class LoadKineticsTPSFrame(BaseTransform):
 
     Args:
         max_open: How many videos a worker keeps open.
-        skip_unreadable: Log a frame that cannot be read and let the data set take another one,
-            instead of stopping; in training only.
+        skip_unreadable: What becomes of a frame that cannot be read. False: an error. True, for
+            training: it is logged and the data set takes another frame. ``'blank'``, for testing,
+            where every frame must have a result: it is logged, and a black frame of the size last
+            read (128 x 128 before any was) takes its place, with ``unreadable=True``, by which
+            ``KineticsTPSMetric`` knows that there are no people.
+
+    Raises:
+        ValueError: If an option is out of range.
     """
 
-    def __init__(self, max_open: int = 4, skip_unreadable: bool = False) -> None:
+    def __init__(self, max_open: int = 4, skip_unreadable: bool | str = False) -> None:
+        if not isinstance(skip_unreadable, bool) and skip_unreadable != 'blank':
+            raise ValueError(
+                f"skip_unreadable is {skip_unreadable!r}, expected False, True or 'blank'"
+            )
         self.reader = VideoFrameReader(max_open)
         self.skip_unreadable = skip_unreadable
+        self._last_shape = (128, 128, 3)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Load one frame; see the class.
 
         Raises:
-            ValueError: If the frame cannot be read; the message names file and frame.
+            ValueError: If the frame cannot be read and is not to be skipped; the message names
+                file and frame.
         """
+        if results['img_path'] is None and results.get('video_path') is None:
+            raise ValueError('a sample has neither img_path nor video_path to load from')
         try:
             img = self._load(results)
         except ValueError as error:
-            if not self.skip_unreadable or 'truth' in results:
+            blank = self.skip_unreadable == 'blank'
+            if not self.skip_unreadable or ('truth' in results and not blank):
                 raise
-            print_log(f'left out: {error}', logger='current', level=logging.WARNING)
-            return None
+            fate = 'taken as a frame without people' if blank else 'left out'
+            print_log(f'{fate}: {error}', logger='current', level=logging.WARNING)
+            if not blank:
+                return None
+            img = np.zeros(self._last_shape, np.uint8)
+            results['unreadable'] = True
+        self._last_shape = img.shape
         results['img'] = img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         return results
@@ -125,8 +148,6 @@ class LoadKineticsTPSFrame(BaseTransform):
     def _load(self, results: dict[str, Any]) -> np.ndarray:
         path = results['img_path']
         if path is None:
-            if results.get('video_path') is None:
-                raise ValueError('a sample has neither img_path nor video_path to load from')
             return self.reader.read(results['video_path'], results['frame_number'])
         try:
             img = mmcv.imfrombytes(get(path))
@@ -181,7 +202,7 @@ class PackPartInputs(BaseTransform):
         flip_pairs: Sequence[tuple[str, str]] | None = None,
         meta_keys: Sequence[str] = (
             *('img_id', 'img_path', 'video', 'video_class', 'frame', 'frame_number', 'truth'),
-            *('ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction'),
+            *('ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction', 'unreadable'),
         ),
     ) -> None:
         self.flip_pairs = None if flip_pairs is None else [tuple(pair) for pair in flip_pairs]

@@ -1,10 +1,12 @@
 """Kinetics-TPS as a list of videos with their classes, for mmaction2's recognizers."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from mmaction.datasets import BaseActionDataset
 from mmaction.registry import DATASETS
+from mmengine.logging import print_log
 
 from projects.apct.layout import (
     Findings,
@@ -15,6 +17,7 @@ from projects.apct.layout import (
     numbered_files,
 )
 
+_MAX_TRIES = 10
 _ADVICE = dict(
     video="set storage='frames' and decode with RawFrameDecode, or put the video files there",
     frames="set storage='video' and decode with DecordInit and DecordDecode, or extract the frames",
@@ -30,6 +33,10 @@ class KineticsTPSVideoDataset(BaseActionDataset):
     start_index)`` with what mmaction2's decoding steps read: ``filename`` for ``DecordInit``; or
     ``frame_dir``, ``total_frames`` and ``filename_tmpl`` for ``RawFrameDecode``. To have results
     named by video, give ``video`` to ``PackActionInputs`` as one of its ``meta_keys``.
+
+    A video that cannot be decoded is logged, and the next one that can takes its place. While
+    testing, when every video needs a result, that one bears the name and label of the first, and
+    ``unreadable=True`` in its meta information: ``KineticsTPSVideoMetric`` counts it as class 0.
 
     Args:
         data_root: Folder of the data set.
@@ -103,6 +110,43 @@ class KineticsTPSVideoDataset(BaseActionDataset):
             raise FileNotFoundError(f'{heading}: no videos{hint}. {findings}')
         findings.warn(heading)
         return samples
+
+    def prepare_data(self, idx: int) -> Any:
+        """The sample ``idx`` through the pipeline, or one in its place; see the class.
+
+        Args:
+            idx: Its index.
+
+        Raises:
+            ValueError: If neither it nor the videos after it can be loaded, which has other reasons
+                than a damaged video.
+        """
+        try:
+            return super().prepare_data(idx)
+        except Exception as error:  # every decoder has errors of its own
+            failure = error
+        info = self.get_data_info(idx)
+        where = info.get('filename') or info.get('frame_dir')
+        reason = f'{type(failure).__name__}: {failure}'.strip().splitlines()[0]
+        others = [(idx + step) % len(self) for step in range(1, min(len(self), _MAX_TRIES))]
+        for other in others:
+            instead = self.get_data_info(other)
+            if self.test_mode:
+                same = {key: info[key] for key in ('video', 'video_class', 'label')}
+                instead.update(same, unreadable=True)
+            try:
+                packed = self.pipeline(instead)
+            except Exception as error:
+                print_log(f'{instead["video"]}: {error}', logger='current', level=logging.DEBUG)
+                continue
+            if self.test_mode and 'data_samples' in packed:
+                packed['data_samples'].set_metainfo(dict(unreadable=True))
+            fate = 'taken as a video of class 0' if self.test_mode else 'left out'
+            print_log(f'{where}: {fate}: {reason}', logger='current', level=logging.WARNING)
+            return packed
+        raise ValueError(
+            f'{where}: cannot be loaded, nor can the {len(others)} videos after it: {reason}'
+        ) from failure
 
     def _sample(self, video: Video, findings: Findings) -> dict[str, Any] | None:
         sample = dict(

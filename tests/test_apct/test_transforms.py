@@ -1,10 +1,12 @@
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.config import Config
 from mmengine.dataset import Compose
 from torch.utils.data import DataLoader
 
@@ -16,11 +18,12 @@ from projects.apct.transforms import (
     VideoFrameReader,
     is_mirrored,
 )
-from tests.test_apct.small_set import number_of, write_small_set, write_video
+from tests.test_apct.small_set import damage_middle, number_of, write_small_set, write_video
 
 NAMES = ('head', 'left_arm', 'right_arm', 'hip', 'left_leg', 'right_leg')
 MIRRORED = [0, 2, 1, 3, 5, 4]
 HEIGHT, WIDTH = 60, 90
+CONFIGS = Path(__file__).parents[2] / 'configs'
 
 
 def make_sample(rng, people=3, image=True):
@@ -363,3 +366,81 @@ def test_workers_do_not_share_open_videos(tmp_path):
         assert torch.equal(first.part_bboxes, second.part_bboxes)
     again = pickle.loads(pickle.dumps(dataset))  # what a spawned worker gets
     assert torch.equal(again[3]['inputs'], expected[3]['inputs'])
+
+
+def test_video_that_is_damaged_in_the_middle(tmp_path):
+    path, other = tmp_path / 'v.mp4', tmp_path / 'w.mp4'
+    for video in (path, other):
+        write_video(video, range(1, 61))
+    damage_middle(path)
+    reader = VideoFrameReader()
+    assert number_of(reader.read(str(other), 1)) == 1
+    with pytest.raises(ValueError, match=r'v\.mp4: frame 41 cannot be read, number of frames 60'):
+        reader.read(str(path), 41)
+    assert list(reader._open) == [str(other)]  # the decoder stays broken: it is not used again
+    assert number_of(reader.read(str(other), 41)) == 41
+
+
+def test_training_goes_on_after_an_unreadable_frame(tmp_path):
+    root = write_small_set(tmp_path, 'frames', videos=2, frames=6)
+    broken = root / 'train_videos' / 'run' / 'train_run_0' / 'img_00006.jpg'
+    broken.write_bytes(b'no image')
+    pipeline = [
+        dict(type='LoadKineticsTPSFrame', skip_unreadable=True),
+        dict(type='LoadPartAnnotations'),
+        dict(type='PackPartInputs'),
+    ]
+    dataset = KineticsTPSDataset(str(root), 'trainval', pipeline=pipeline)
+    assert len(dataset) == 8
+    np.random.seed(0)  # noqa: NPY002 - mmengine draws from it
+    assert all('inputs' in dataset[index] for index in range(8))
+
+
+@pytest.mark.parametrize('storage', ['frames', 'video'])
+def test_unreadable_frame_of_a_test_is_black_and_marked(tmp_path, storage):
+    root = write_small_set(tmp_path, storage, videos=2, frames=61)
+    folder = root / 'test_videos' / 'run'
+    if storage == 'frames':
+        (folder / 'test_run_0' / 'img_00041.jpg').write_bytes(b'no image')
+    else:
+        damage_middle(folder / 'test_run_0.mp4')
+    pipeline = [
+        dict(type='LoadKineticsTPSFrame', skip_unreadable='blank'),
+        dict(type='LoadPartAnnotations'),
+        dict(type='PackPartInputs'),
+    ]
+    dataset = KineticsTPSDataset(str(root), 'test', test_mode=True, pipeline=pipeline)
+    samples = [dataset[index] for index in range(len(dataset))]
+    marked = {}
+    for packed in samples:
+        meta = packed['data_samples'].metainfo
+        marked[meta['video'], meta['frame_number']] = meta.get('unreadable', False)
+        assert bool(packed['inputs'].any()) != marked[meta['video'], meta['frame_number']]
+        assert packed['inputs'].shape == (3, 48, 64)
+        assert meta['truth']['humans'] is not None
+    assert len(marked) == 2 * 13
+    assert marked['test_run_0', 41]
+    assert not any(bad for (video, _), bad in marked.items() if video == 'test_jump_0')
+    if storage == 'frames':
+        assert sum(marked.values()) == 1
+
+
+def test_black_frame_before_any_other(tmp_path):
+    sample = dict(img_path=str(tmp_path / 'gone.jpg'))
+    blank = LoadKineticsTPSFrame(skip_unreadable='blank')(sample)
+    assert blank['img'].shape == (128, 128, 3)
+    assert blank['ori_shape'] == (128, 128)
+    with pytest.raises(ValueError, match="skip_unreadable is 'black', expected False, True or"):
+        LoadKineticsTPSFrame(skip_unreadable='black')
+
+
+@pytest.mark.parametrize(
+    'path',
+    [CONFIGS / 'apct.py', *sorted((CONFIGS / 'apct').glob('apct*.py'))],
+    ids=lambda p: p.stem,
+)
+def test_configs_survive_an_unreadable_frame(path):
+    config = Config.fromfile(path)
+    for kind, expected in (('train', True), ('val', 'blank'), ('test', 'blank')):
+        dataset = config[f'{kind}_dataloader'].dataset
+        assert dataset.pipeline[0] == dict(type='LoadKineticsTPSFrame', skip_unreadable=expected)

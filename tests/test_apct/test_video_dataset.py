@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS
 from projects.apct.dataset import KineticsTPSDataset
 from projects.apct.video_dataset import KineticsTPSVideoDataset
 from projects.apct.video_metric import KineticsTPSVideoMetric
-from tests.test_apct.small_set import number_of, write_small_set
+from tests.test_apct.small_set import damage_middle, number_of, write_small_set
 
 SAMPLE = [dict(type='mmaction.SampleFrames', clip_len=4, frame_interval=2, num_clips=1)]
 PACK = [
@@ -161,3 +161,54 @@ def test_metric_names_what_is_wrong(caplog):
     metrics = evaluate([[float('nan')] * 6, SCORES[0]], [3, 0])
     assert metrics['video/top1'] == 0.5
     assert "1 of 2 videos are not finite, first of 'v0'" in warnings_of(caplog)[0]
+
+
+@pytest.mark.parametrize('storage', ['video', 'frames'])
+def test_video_that_cannot_be_decoded(tmp_path, storage, caplog):
+    root = write_small_set(tmp_path, storage, videos=2, frames=61)
+    folder = root / 'train_videos' / 'run' / 'train_run_0'
+    if storage == 'video':
+        damage_middle(folder.with_suffix('.mp4'))
+    else:
+        for path in folder.iterdir():
+            path.write_bytes(b'no image')
+    options = dict(storage=storage, pipeline=PIPELINES[storage])
+    tested = KineticsTPSVideoDataset(str(root), 'trainval', test_mode=True, **options)
+    samples = [tested[index]['data_samples'] for index in range(4)]
+    assert [sample.video for sample in samples] == [
+        *('train_jump_0', 'train_jump_1', 'train_run_0', 'train_run_1')
+    ]
+    assert [int(sample.gt_label) for sample in samples] == [0, 0, 1, 1]
+    assert [sample.get('unreadable', False) for sample in samples] == [False, False, True, False]
+    # mmaction2's decoders warn of their own use of mmengine as well
+    (warning,) = [text for text in warnings_of(caplog) if str(folder) in text]
+    assert 'taken as a video of class 0' in warning
+    trained = KineticsTPSVideoDataset(str(root), 'trainval', **options)
+    sample = trained[2]['data_samples']
+    assert (sample.video, int(sample.gt_label)) == ('train_run_1', 1)
+    assert 'unreadable' not in sample
+    assert 'left out' in warnings_of(caplog)[-1]
+
+
+def test_fault_of_the_pipeline_is_no_unreadable_video(tmp_path):
+    root = write_small_set(tmp_path, 'video', videos=2, frames=3)
+    pipeline = [dict(type='mmaction.DecordDecode')]  # without its DecordInit
+    dataset = KineticsTPSVideoDataset(str(root), 'trainval', test_mode=True, pipeline=pipeline)
+    with pytest.raises(ValueError, match=r'cannot be loaded, nor can the 3 videos after it: '):
+        dataset[0]
+
+
+def test_unreadable_video_counts_as_class_0(tmp_path, caplog):
+    outfile = tmp_path / 'pred_vid_result.json'
+    metric = KineticsTPSVideoMetric(outfile=str(outfile))
+    assert metric.collect_device == 'gpu'  # needs no folder that nodes share
+    metric.dataset_meta = dict(video_classes=['jump', 'run'])
+    for name in ('v', 'w'):
+        sample = ActionDataSample(metainfo=dict(video=name)).set_gt_label(1)
+        sample.set_pred_score(torch.tensor([0.1, 0.9]))
+        if name == 'w':
+            sample.set_metainfo(dict(unreadable=True))
+        metric.process(None, [sample.to_dict()])
+    assert metric.evaluate(2)['video/top1'] == 0.5
+    assert json.loads(outfile.read_text()) == dict(v='run', w='jump')
+    assert "1 of 2 videos could not be read, first 'w'" in warnings_of(caplog)[0]
