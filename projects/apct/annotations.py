@@ -76,7 +76,8 @@ def read_annotations(
     Raises:
         FileNotFoundError: If ``frame_list`` is needed and missing.
     """
-    listings = [_list_files(video, frame_interval) for video in videos]
+    missing = Findings()  # noted at every start, for the cache's name does not know of them
+    listings = [_list_files(video, frame_interval, missing) for video in videos]
     key = hashlib.blake2b(digest_size=20)
     key.update(repr((_CACHE_VERSION, list(part_names), list(state_names), frame_interval)).encode())
     for video, (images, jsons, stamp) in zip(videos, listings, strict=True):
@@ -91,7 +92,9 @@ def read_annotations(
     try:
         with np.load(cached, allow_pickle=False) as file:
             arrays = FrameAnnotations(**{f.name: file[f.name] for f in fields(FrameAnnotations)})
-            return arrays, Findings.from_json(str(file['findings']))
+            findings = Findings.from_json(str(file['findings']))
+        findings.kinds.update(missing.kinds)
+        return arrays, findings
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # not cached yet, or damaged: read (again) below
     total = sum(len(jsons) for _, jsons, _ in listings)
@@ -104,6 +107,7 @@ def read_annotations(
             np.savez(partial, findings=findings.to_json(), **vars(arrays))
     except OSError:
         pass  # a full or read-only disk costs time, never the run
+    findings.kinds.update(missing.kinds)
     return arrays, findings
 
 
@@ -176,19 +180,34 @@ def _flat_box(value: Any) -> list[float] | None:
     return value
 
 
-def _list_files(video: Video, interval: int) -> tuple[dict, dict, tuple[int, int] | None]:
-    """Images and annotations of the frames that count, and the video file's size and date."""
-    chosen = [
+def _list_files(
+    video: Video, interval: int, missing: Findings
+) -> tuple[dict, dict, tuple[int, int] | None]:
+    """Images and annotations of the frames that count, and the video file's size and date.
+
+    Links to files that are gone go to ``missing``.
+    """
+    images, jsons = (
         {number: entry for number, entry in files.items() if (number - 1) % interval == 0}
         for files in (
             numbered_files(video.frame_dir, 'jpg') if video.frame_dir else {},
             numbered_files(video.annotation_dir, 'json') if video.annotation_dir else {},
         )
-    ]
+    )
+    for number, entry in list(jsons.items()):
+        try:
+            entry.stat()  # kept by the entry, so it costs nothing the second time
+        except OSError as error:
+            missing.add('annotation file that is not there, left out', f'{entry.path} ({error})')
+            del jsons[number]
     if video.path is None:
-        return *chosen, None
-    status = video.path.stat()
-    return *chosen, (status.st_size, status.st_mtime_ns)
+        return images, jsons, None
+    try:
+        status = video.path.stat()
+    except OSError as error:
+        missing.add('video file that is not there', f'{video.path} ({error})')
+        return images, jsons, None
+    return images, jsons, (status.st_size, status.st_mtime_ns)
 
 
 def _count_frames(path: Path) -> int:

@@ -108,7 +108,8 @@ def class_names(data_root: Path) -> list[str]:
     """
     kinds = ('annotations', 'videos', 'frames')
     folders = [Path(data_root, f'{half}_{kind}') for half in ('train', 'test') for kind in kinds]
-    return sorted({name for folder in folders for name in _subfolders(folder)})
+    names = {name for folder in folders for name in _subfolders(folder)}
+    return sorted(name for name in names if not name.startswith('__'))  # __MACOSX of an archive
 
 
 def list_videos(
@@ -273,7 +274,7 @@ def read_frame_counts(path: Path) -> dict[str, int]:
             if len(fields) >= 2 and fields[1].isdecimal():
                 name = fields[0].replace('\\', '/').rsplit('/', 1)[-1]
                 stem, dot, ending = name.rpartition('.')
-                counts[stem if dot + ending in _VIDEO_ENDINGS else name] = int(fields[1])
+                counts[stem if (dot + ending).lower() in _VIDEO_ENDINGS else name] = int(fields[1])
             elif row > 1:
                 raise ValueError(f'{path}:{row}: found {",".join(line)!r}, expected video,frames')
     return counts
@@ -301,6 +302,6 @@ def _stored(storages: Sequence[Path], video_class: str) -> tuple[dict[str, Path]
                     continue
                 if entry.is_dir():
                     frame_dirs.setdefault(entry.name, Path(entry.path))
-                elif ending in _VIDEO_ENDINGS:
+                elif ending.lower() in _VIDEO_ENDINGS:
                     files.setdefault(stem, Path(entry.path))
     return files, frame_dirs

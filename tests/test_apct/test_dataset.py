@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger, print_log
 from projects.apct import annotations
 from projects.apct.annotations import read_truth
 from projects.apct.dataset import KineticsTPSDataset
-from projects.apct.layout import list_videos, read_frame_counts, read_names
+from projects.apct.layout import class_names, list_videos, read_frame_counts, read_names
 from tests.test_apct.small_set import (
     PARTS,
     STATES,
@@ -490,3 +490,32 @@ def test_ground_truth_files(tmp_path, capsys):
             kinetics_tps_ground_truth.main([str(root), '--out', str(tmp_path / 'x'), *options])
         assert message in capsys.readouterr().err
     assert not (tmp_path / 'x').exists()
+
+
+def test_folders_that_are_no_classes_and_upper_case_endings(tmp_path):
+    root = write_small_set(tmp_path, 'video', videos=3, frames=2)
+    for name in ('__MACOSX', '.thumbnails'):
+        (root / 'train_videos' / name).mkdir()
+    video = root / 'train_videos' / 'run' / 'train_run_1.mp4'
+    video.rename(video.with_suffix('.MP4'))
+    assert class_names(root) == ['jump', 'run']
+    paths = {video.name: video.path for video in list_videos(root, 'trainval')}
+    assert len(paths) == 6
+    assert paths['train_run_1'] == video.with_suffix('.MP4')
+    (root / 'counts.csv').write_text('v/__a.MP4,3')  # a video's name may begin like this
+    assert read_frame_counts(root / 'counts.csv') == {'__a': 3}
+
+
+def test_links_to_files_that_are_gone(tmp_path, caplog):
+    root = write_small_set(tmp_path, 'video', videos=2, frames=6)
+    video = root / 'train_videos' / 'run' / 'train_run_0.mp4'
+    annotation = annotation_path(root, 'train', 'jump', 'train_jump_0', 6)
+    for path in (video, annotation):
+        path.unlink()
+        path.symlink_to(tmp_path / 'gone')
+    for _ in range(2):  # parsed, then out of the cache
+        caplog.clear()
+        assert len(build(root, 'trainval')) == 8 - 2 - 1
+        (warning,) = warnings_of(caplog)
+        assert f'1 x annotation file that is not there, left out (first: {annotation} (' in warning
+        assert f'1 x video file that is not there (first: {video} (' in warning
