@@ -63,7 +63,7 @@ class PartParsingInferencer(BaseInferencer):
     The result holds ``predictions``, one JSON-ready dict an input, and ``visualization``, the files
     drawn. A prediction's ``frames`` are those of the challenge's ``pred_part_result.json`` for one
     video, ``{'img_00001.json': {'humans': [...]}}``, with people of any score; images are named
-    after their files.
+    after their files. An input of which no frame could be read has none.
 
     Args:
         args: As in mmengine's ``BaseInferencer``.
@@ -86,6 +86,7 @@ class PartParsingInferencer(BaseInferencer):
         **kwargs: Any,
     ) -> None:
         self.saved_meta: dict[str, Any] = {}
+        self.sources: list[Source] = []  # of the call at hand
         super().__init__(*args, **kwargs)
         self.loader = LoadKineticsTPSFrame()
         head = getattr(self.model, 'bbox_head', None)
@@ -176,6 +177,7 @@ class PartParsingInferencer(BaseInferencer):
                 copy += 1
                 name = f'{stem}_{copy}'
             sources.append(Source(kind, name, path, image))
+        self.sources = sources
         return sources
 
     def preprocess(
@@ -303,12 +305,13 @@ class PartParsingInferencer(BaseInferencer):
         if return_datasamples:
             samples = [pred['sample'] for pred in preds]
             return dict(predictions=samples, visualization=visualization)
-        predictions: dict[str, dict[str, Any]] = {}
+        predictions = {
+            source.name: dict(input=source.path, video=source.name, frames={})
+            for source in self.sources
+        }
         for pred in preds:
             frame = pred['frame']
-            entry = dict(input=frame.source.path, video=frame.source.name, frames={})
-            entry = predictions.setdefault(frame.source.name, entry)
-            entry['frames'][frame.name] = dict(humans=pred['people'])
+            predictions[frame.source.name]['frames'][frame.name] = dict(humans=pred['people'])
         return dict(predictions=list(predictions.values()), visualization=visualization)
 
 

@@ -1,5 +1,6 @@
 """Drawing parses while testing (``tools/test.py --show-dir``)."""
 
+import hashlib
 import logging
 import re
 from collections.abc import Sequence
@@ -129,12 +130,19 @@ def check_thresholds(**thresholds: float) -> None:
 
 
 def safe_name(name: str) -> str:
-    """A name without what means something to a file system.
+    """A name without what means something to a file system, another one for every name.
+
+    Letters and digits of any script stay. Where something else had to go, a hash of the whole name
+    follows, so that ``a b`` and ``a.b`` do not end up in one file.
 
     Args:
         name: Such as a video's.
     """
-    return re.sub(r'[^0-9A-Za-z_-]', '_', name)
+    safe = re.sub(r'[^\w-]', '_', name)
+    if safe == name:
+        return name
+    digest = hashlib.blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()
+    return f'{safe}-{digest}'
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,7 @@ from projects.apct.drawing.parses import follow_people, shown_people
 from projects.apct.drawing.picture import draw_beside, draw_parses, plan_cards
 from projects.apct.inferencer import PartParsingInferencer
 from projects.apct.people import official_people
-from projects.apct.visualizer import PartParsingVisualizationHook
+from projects.apct.visualizer import PartParsingVisualizationHook, safe_name
 from tests.test_apct.samples import K, S, head_config, model_config, unzero
 from tests.test_apct.small_set import PARTS, number_of, write_video
 
@@ -311,10 +312,9 @@ def test_hook_draws_every_nth_frame_with_its_truth(tmp_path):
     hook.after_test_iter(Runner(), 0, dict(inputs=inputs), outputs)
     hook.after_test_iter(Runner(), 1, dict(inputs=inputs[:2]), outputs[:2])
     names = sorted(path.name for path in (tmp_path / 'new').iterdir())
-    assert names == ['___a_b_00001.jpg', '___a_b_00006.jpg', '___a_b_00011.jpg']
-    alone, beside = (
-        cv2.imread(str(tmp_path / 'new' / f'___a_b_{n}.jpg')) for n in ('00001', '00006')
-    )
+    safe = safe_name('../a b')
+    assert names == [f'{safe}_{number}.jpg' for number in ('00001', '00006', '00011')]
+    alone, beside = (cv2.imread(str(tmp_path / 'new' / name)) for name in names[:2])
     assert beside.shape[0] > alone.shape[0] or beside.shape[1] > 1.5 * alone.shape[1]
 
 
@@ -324,7 +324,16 @@ def test_a_drawing_that_fails_stops_nothing(tmp_path, caplog):
     outputs = [frame_tested(1, truth=dict(people=[])), frame_tested(2)]
     with caplog.at_level(logging.WARNING):
         hook.after_test_iter(Runner(), 0, dict(inputs=inputs), outputs)
-    assert [path.name for path in tmp_path.iterdir()] == ['___a_b_00002.jpg']
+    assert [path.name for path in tmp_path.iterdir()] == [f'{safe_name("../a b")}_00002.jpg']
+
+
+def test_names_of_files_differ_where_names_do():
+    assert safe_name('跳_Übung-1') == '跳_Übung-1'
+    names = ['a b', 'a.b', 'a_b', 'a/b', '../a b', '...a b', '']
+    safe = [safe_name(name) for name in names]
+    assert len(set(safe)) == len(names)
+    assert all(re.fullmatch(r'[\w-]*', name) for name in safe)
+    assert safe_name('a b').startswith('a_b-')
 
 
 def test_hook_options(tmp_path):
@@ -437,6 +446,16 @@ def test_same_names_and_bad_files_in_folders(inferencer, files):
     assert list(one['frames']) == ['img_00001.jpg.json', 'img_00001.png.json', 'img_00006.json']
     assert (one['video'], two['video']) == ('frames', 'frames_2')
     assert len(set(result['visualization'])) == 6
+
+
+def test_input_without_a_readable_frame_is_not_forgotten(inferencer, files):
+    (files / 'bad').mkdir()
+    (files / 'bad' / 'broken.jpg').write_bytes(b'nothing')
+    inputs = [str(files / 'bad'), str(files / 'photo.png')]
+    bad, photo = inferencer(inputs, out_dir=str(files / 'out'))['predictions']
+    assert bad == dict(input=inputs[0], video='bad', frames={})
+    assert list(photo['frames']) == ['photo.json']
+    assert inferencer(inputs[0])['predictions'] == [bad]
 
 
 def test_batches_change_nothing(inferencer, files):
