@@ -1,6 +1,7 @@
-"""Writing files whole or not at all, and where parsed data is kept."""
+"""Writing files and folders whole or not at all, and where parsed data is kept."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,34 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """A folder to write into, which takes the name ``path`` when the block ends without an error.
+
+    As with :func:`whole_file` nobody ever sees half of it, so what was interrupted can be repeated.
+
+    Args:
+        path: The folder to make; an empty one is replaced.
+
+    Yields:
+        The temporary folder, beside ``path``.
+
+    Raises:
+        OSError: If ``path`` is a file or a folder that is not empty.
+    """
+    target = Path(path).resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f'.{target.name}.{uuid.uuid4().hex}')
+    partial.mkdir()
+    try:
+        yield partial
+        if target.exists():
+            target.rmdir()  # only if it is empty
+        os.replace(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def default_cache_dir(kind: str) -> Path:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from projects.files import default_cache_dir, whole_file
+from projects.files import default_cache_dir, whole_file, whole_folder
 
 
 def test_file_appears_only_when_complete(tmp_path):
@@ -38,3 +38,25 @@ def test_cache_lies_where_the_environment_says(tmp_path, monkeypatch):
     assert default_cache_dir('motion') == tmp_path / 'xdg' / 'mmkinesis' / 'motion'
     monkeypatch.delenv('XDG_CACHE_HOME')
     assert default_cache_dir('motion') == Path.home() / '.cache' / 'mmkinesis' / 'motion'
+
+
+def test_folder_appears_only_when_complete(tmp_path):
+    target = tmp_path / 'new' / 'set'
+
+    def write(fail=False):
+        with whole_folder(target) as partial:
+            (partial / 'a.txt').write_text('half')
+            if fail:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(fail=True)
+    assert list(target.parent.iterdir()) == []
+    target.mkdir()  # an empty one is taken
+    write()
+    assert [path.name for path in target.iterdir()] == ['a.txt']
+    (target / 'a.txt').write_text('mine')
+    with pytest.raises(OSError, match='set'):
+        write()
+    assert (target / 'a.txt').read_text() == 'mine'
+    assert list(target.parent.iterdir()) == [target]

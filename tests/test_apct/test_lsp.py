@@ -198,3 +198,23 @@ def test_missing_photograph_is_counted(source, tmp_path):
     lsp.main([str(source), '--out', str(tmp_path / 'out')])
     counts = json.loads((tmp_path / 'out' / 'statistics.json').read_text())
     assert counts['left out'] == {'image missing or unreadable': 2, 'torso not marked': 1}
+
+
+def test_interrupted_conversion_can_be_repeated(source, tmp_path, monkeypatch, capsys):
+    out, copy = tmp_path / 'out', lsp.shutil.copyfile
+
+    def interrupted(path, target):
+        if path.stem == 'im00002':
+            raise KeyboardInterrupt
+        copy(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lsp.shutil, 'copyfile', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            lsp.main([str(source), '--out', str(out)])
+    assert list(tmp_path.iterdir()) == [source]
+    lsp.main([str(source), '--out', str(out)])
+    assert (out / 'statistics.json').is_file()
+    with pytest.raises(SystemExit, match='2'):
+        lsp.main([str(source), '--out', str(out)])
+    assert 'name another one, or delete it first' in capsys.readouterr().err

@@ -22,6 +22,8 @@ from rich.progress import track
 from rich.table import Table
 from scipy.io import loadmat
 
+from projects.files import whole_folder
+
 PARTS = (
     *('head', 'left_arm', 'right_arm', 'left_hand', 'right_hand', 'hip'),
     *('left_leg', 'right_leg', 'left_foot', 'right_foot'),
@@ -374,10 +376,14 @@ def main(argv: list[str] | None = None) -> None:
     if args.test_every < 2:
         parser.error(f'--test-every is {args.test_every}, expected 2 or more')
     if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
-        parser.error(f'--out {args.out} is not a new or empty folder')
+        parser.error(
+            f'--out {args.out} is not a new or empty folder: nothing is written over; name another '
+            'one, or delete it first'
+        )
     console = Console()
     try:
-        counts = convert(args.source, args.out, args.test_every, console)
+        with whole_folder(args.out) as partial:
+            counts = convert(args.source, partial, args.test_every, console)
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     report(counts, console)
