@@ -203,7 +203,7 @@ def test_boxes_stay_on_what_they_show():
         packed = pack(
             sample,
             dict(
-                type='mmdet.RandomChoiceResize',
+                type='RandomChoiceResize',
                 scales=[(180, 120), (270, 200), (135, 90)],
                 resize_type='mmdet.Resize',
             ),
