@@ -76,7 +76,8 @@ model = dict(
         cascade=True,
         sync_cls_avg_factor=True,  # several GPUs train as one with a larger batch
         refinement=dict(in_channels=512),
-        # equation 1; the weights are not in the document
+        # equation 1; not in the document are the weights (DETR's, and 1 for states) and where
+        # SmoothL1 turns linear: at 5 % of the image, about the size of a part
         loss_cls=dict(type='CrossEntropyLoss', bg_cls_weight=0.1, loss_weight=1.0),
         loss_bbox=dict(type='SmoothL1Loss', beta=0.05, loss_weight=5.0),
         loss_part_bbox=dict(type='SmoothL1Loss', beta=0.05, loss_weight=5.0),

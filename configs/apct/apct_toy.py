@@ -38,6 +38,7 @@ model = dict(
         num_layers=num_layers,
         num_states=14,
         refinement=dict(in_channels=48, num_layers=1, feedforward_channels=256, dropout=0.0),
+        # from scratch boxes start far off: nearly L1, and more weight for what is learned last
         loss_bbox=dict(beta=0.01),
         loss_part_bbox=dict(beta=0.01),
         loss_part_state=dict(loss_weight=2.0),
@@ -63,6 +64,7 @@ test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline)
 
 max_epochs = 16
 train_cfg = dict(max_epochs=max_epochs, val_interval=4)
+# a small network takes larger steps than the headline; not tuned
 optim_wrapper = dict(optimizer=dict(lr=6e-4), clip_grad=dict(max_norm=1.0), paramwise_cfg=None)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=100),
