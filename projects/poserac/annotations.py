@@ -113,7 +113,7 @@ def distinct_actions(names: Iterable[str]) -> list[str]:
         names: Names of actions; of several spellings of one the first in the alphabet is kept.
     """
     forms: dict[str, str] = {}
-    for name in sorted(set(names)):
+    for name in sorted(set(names) - {''}):
         forms.setdefault(_normal_form(name), name)
     return list(forms.values())
 
