@@ -1,0 +1,554 @@
+"""From scores over time to repetitions: offline, as a stream, and of which class."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from scipy.signal import lfilter
+
+FIRST_SCORE = 0.5
+"""The smoothed score before the first frame: neither salient pose."""
+
+_BLOCK = 1 << 18  # scores that are smoothed together: what comes of them fits the cache
+_PIECE = 128  # frames after which a sequence is cut, to smooth the pieces side by side
+_FORGOTTEN = 80  # bits of a wrong start that smoothing loses before a piece begins; a double has 53
+_ABOVE_1, _BELOW_1, _ABOVE_2, _BELOW_2 = (np.uint8(1 << bit) for bit in range(4))
+
+
+def count_repetitions(
+    scores: ArrayLike | torch.Tensor,
+    enter_threshold: float = 0.78,
+    exit_threshold: float = 0.4,
+    momentum: float = 0.4,
+    salient2_scores: ArrayLike | torch.Tensor | None = None,
+    return_frames: bool = False,
+) -> np.ndarray | tuple[np.ndarray, list[np.ndarray]]:
+    """Count the repetitions of every class in a sequence, as the original code does.
+
+    Scores are smoothed: ``score * (1 - momentum) + momentum * smoothed``, from 0.5 on, in float64.
+    Each salient pose has a trigger. The value of the first is the smoothed score, that of the
+    second is one minus it. A value above ``enter_threshold`` arms its trigger; a value below
+    ``exit_threshold`` on a later frame fires the armed trigger and disarms it.
+
+    The salient pose whose trigger fires first is where repetitions start. One is counted whenever
+    the other's trigger fires and the last one to have fired was the start's. Where both fire on
+    one frame the first salient pose is taken to be the start, and to be the last to have fired.
+
+    A frame without any score (no pose) changes nothing: counting goes on behind it as if it were
+    not there.
+
+    Args:
+        scores: (T, C) score of salient pose I of each class, in [0, 1]; NaN in all classes of a
+            frame where there is no pose. An array or a tensor on any device.
+        enter_threshold: Above it a trigger is armed.
+        exit_threshold: Below it an armed trigger fires, at most ``enter_threshold``.
+        momentum: Share of the past in the smoothed scores, at least 0 and below 1.
+        salient2_scores: (T, C) score of salient pose II, if it has one of its own: the second
+            trigger's value is then this score, smoothed. Missing on the same frames.
+        return_frames: Return also when the repetitions were counted.
+
+    Returns:
+        (C,) int64 counts; with ``return_frames`` also a list of C int64 arrays, the frames at
+        which the repetitions of each class were counted.
+
+    Raises:
+        ValueError: If a threshold or the momentum is out of its range, the scores are no numbers
+            of shape (T, C), two scores differ in shape, or a value is infinite or missing in some
+            classes of a frame only.
+    """
+    enter, leave, momentum = _options(enter_threshold, exit_threshold, momentum)
+    first = _numbers(scores, 'scores', 'T, C')
+    second = None
+    if salient2_scores is not None:
+        second = _numbers(salient2_scores, 'salient2_scores', 'T, C')
+    seen = _seen_frames(first, second)
+    if not seen.all():
+        first, second = first[seen], None if second is None else second[seen]
+    length, num_classes = first.shape
+    counts = np.zeros(num_classes, dtype=np.int64)
+    found = [np.zeros(0, dtype=np.int64)]
+    block = max(1, _BLOCK // max(1, length))
+    for start in range(0, num_classes if length else 0, block):
+        part = slice(start, start + block)
+        values = _smooth(first[:, part], momentum)
+        opposite = 1 - values if second is None else _smooth(second[:, part], momentum)
+        rows, steps = _completed(_zones(values, opposite, enter, leave)[:, :length])
+        counts[part] = np.bincount(rows, minlength=values.shape[-1])
+        found.append(steps)
+    if not return_frames:
+        return counts
+    frames = np.flatnonzero(seen)[np.concatenate(found)]
+    return counts, np.split(frames, counts.cumsum()[:-1]) if num_classes else []
+
+
+def _smooth(scores: np.ndarray, momentum: float) -> np.ndarray:
+    """Smoothed scores, to the bit what the sum frame by frame gives.
+
+    Each frame needs the one before, which leaves a processor waiting. So the sequence is cut into
+    pieces of S frames, and all of them are smoothed at once, each from where the last frames of the
+    piece before lead from a guess. The guess does not matter any more, bit for bit, where the piece
+    before in the end arrives at that very start; where it does not, a filter goes frame by frame.
+
+    Args:
+        scores: (T, c), T at least 1.
+        momentum: Share of the past.
+
+    Returns:
+        (S, P, c) float64 with P pieces; frame ``p * S + s`` stands at ``[s, p]``. What stands
+        behind the last frame has no meaning.
+    """
+    length, num_classes = scores.shape
+    forgets = math.ceil(_FORGOTTEN / -math.log2(momentum)) if momentum else 0  # frames
+    if length <= _PIECE or forgets >= _PIECE:
+        return _filter(scores, momentum).T[:, None]  # (T, 1, c)
+    whole, rest = divmod(length, _PIECE)
+    values = np.empty((_PIECE, whole + (rest > 0), num_classes))
+    values[:, :whole] = scores[: whole * _PIECE].reshape(whole, _PIECE, -1).swapaxes(0, 1)
+    if rest:
+        values[:rest, whole] = scores[whole * _PIECE :]
+        values[rest:, whole] = 0
+    values *= 1.0 - momentum
+
+    arrived = values[-1 - forgets, :-1].copy()  # (P - 1, c), at the end of each piece but the last
+    for step in range(_PIECE - forgets, _PIECE):
+        arrived *= momentum
+        arrived += values[step, :-1]
+    past = np.full(values.shape[1:], FIRST_SCORE)  # (P, c), before each piece
+    past[1:] = arrived
+    share = np.empty_like(past)
+    for step in range(_PIECE):
+        np.multiply(past, momentum, out=share)
+        past = values[step]
+        past += share
+    wrong = np.flatnonzero((values[-1, :-1] != arrived).any(axis=0))
+    if len(wrong):
+        padded = np.zeros((len(wrong), values.shape[1] * _PIECE))
+        padded[:, :length] = _filter(scores[:, wrong], momentum)
+        values[..., wrong] = padded.reshape(len(wrong), -1, _PIECE).T
+    return values
+
+
+def _filter(scores: np.ndarray, momentum: float) -> np.ndarray:
+    """Smoothed scores of (T, c), frame by frame, as (c, T) float64."""
+    shares = np.array(scores.T, dtype=np.float64, order='C')
+    shares *= 1.0 - momentum
+    # The filter's own factor on the scores is 1, so that each product is rounded before the sum
+    # even where a compiler fuses the two: the same bits on any machine.
+    past = np.full((len(shares), 1), momentum * FIRST_SCORE)
+    return lfilter([1.0], [1.0, -momentum], shares, axis=1, zi=past)[0]
+
+
+def _zones(values: np.ndarray, opposite: np.ndarray, enter: float, leave: float) -> np.ndarray:
+    """(c, S * P) what each trigger's value is above or below, as bits, in order of time.
+
+    Args:
+        values: (S, P, c) of the first trigger.
+        opposite: (S, P, c) of the second.
+        enter: Above it a trigger is armed.
+        leave: Below it an armed trigger fires.
+    """
+    zones = np.zeros_like(values, dtype=np.uint8)
+    for bit, mask in (
+        (_ABOVE_1, values > enter),
+        (_BELOW_1, values < leave),
+        (_ABOVE_2, opposite > enter),
+        (_BELOW_2, opposite < leave),
+    ):
+        zones |= mask.view(np.uint8) * bit
+    return zones.transpose(2, 1, 0).reshape(zones.shape[2], -1)
+
+
+def _completed(zones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Class and frame of each repetition, by class and then by frame.
+
+    Args:
+        zones: (c, T) bits of :func:`_zones`.
+    """
+    # A trigger is armed and fires where its value crosses a threshold: few frames are left.
+    crossed = zones.copy()
+    crossed[:, 1:] &= ~zones[:, :-1]
+    crossed = crossed.ravel()
+    places = np.flatnonzero(crossed != 0)  # of booleans, which is faster
+    rows, steps = np.divmod(places, zones.shape[1])
+    crossed = crossed[places]
+    fired_1 = _fires(crossed & _ABOVE_1, crossed & _BELOW_1, rows)
+    fired_2 = _fires(crossed & _ABOVE_2, crossed & _BELOW_2, rows)
+
+    events = np.flatnonzero(fired_1 | fired_2)
+    rows, steps = rows[events], steps[events]
+    fired_1, fired_2 = fired_1[events], fired_2[events]
+    initial = np.ones(len(events), dtype=bool)  # the first event of its class
+    initial[1:] = rows[1:] != rows[:-1]
+    origin = np.maximum.accumulate(np.where(initial, np.arange(len(events)), 0))
+    starts_with_1 = fired_1[origin]
+    last_was_1 = np.roll(fired_1, 1)  # the last of another class where initial, which is not used
+    completes = np.where(starts_with_1, last_was_1 & fired_2, ~last_was_1 & fired_1) & ~initial
+    return rows[completes], steps[completes]
+
+
+def _fires(above: np.ndarray, below: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Whether a trigger fires: it falls below one threshold, and rose above the other before.
+
+    Args:
+        above: (N,) not 0 = rises above the threshold that arms it.
+        below: (N,) not 0 = falls below the threshold that fires it.
+        rows: (N,) class, ascending; of a class the steps are in order.
+    """
+    decisive = np.flatnonzero(above | below)
+    arms, of = above[decisive] != 0, rows[decisive]
+    fires = np.zeros(len(above), dtype=bool)
+    fires[decisive[1:]] = arms[:-1] & ~arms[1:] & (of[1:] == of[:-1])
+    return fires
+
+
+class RepetitionCounter:
+    """Counts the repetitions of every class frame by frame.
+
+    The same counts at the same frames as :func:`count_repetitions`, which says how it is done.
+
+    Args:
+        num_classes: Number of classes C.
+        enter_threshold: Above it a trigger is armed.
+        exit_threshold: Below it an armed trigger fires, at most ``enter_threshold``.
+        momentum: Share of the past in the smoothed scores, at least 0 and below 1.
+        two_scores: Salient pose II has a score of its own.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        enter_threshold: float = 0.78,
+        exit_threshold: float = 0.4,
+        momentum: float = 0.4,
+        two_scores: bool = False,
+    ) -> None:
+        self.num_classes = _class_number(num_classes)
+        self.enter_threshold, self.exit_threshold, self.momentum = _options(
+            enter_threshold, exit_threshold, momentum
+        )
+        self.two_scores = two_scores
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._values = np.full((2, self.num_classes), FIRST_SCORE)  # of the two triggers
+        self._armed = np.zeros((2, self.num_classes), dtype=bool)
+        self._started, self._starts_with_1, self._last_was_1 = np.zeros(
+            (3, self.num_classes), dtype=bool
+        )
+        self._counts = np.zeros(self.num_classes, dtype=np.int64)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(C,) int64 repetitions so far."""
+        return self._counts.copy()
+
+    @property
+    def smoothed(self) -> np.ndarray:
+        """(C,) smoothed scores of salient pose I."""
+        return self._values[0].copy()
+
+    def update(
+        self,
+        scores: ArrayLike | torch.Tensor,
+        salient2_scores: ArrayLike | torch.Tensor | None = None,
+    ) -> np.ndarray:
+        """Take the next frame.
+
+        Args:
+            scores: (C,) score of salient pose I of each class; NaN in all where there is no pose.
+            salient2_scores: (C,) score of salient pose II, with ``two_scores`` and only then.
+
+        Returns:
+            (C,) True = this frame completed a repetition of the class.
+
+        Raises:
+            ValueError: If scores are no numbers of shape (C,), are infinite or missing in some
+                classes only, or those of salient pose II are missing or too many.
+        """
+        if (salient2_scores is not None) != self.two_scores:
+            found = 'missing' if self.two_scores else 'given'
+            raise ValueError(
+                f'salient2_scores are {found}, but the counter was made with '
+                f'two_scores={self.two_scores}'
+            )
+        first = _frame(scores, 'scores', self.num_classes)
+        second = None
+        if salient2_scores is not None:
+            second = _frame(salient2_scores, 'salient2_scores', self.num_classes)
+        if not _seen_frames(first, second)[0]:
+            return np.zeros(self.num_classes, dtype=bool)
+
+        values = self._values
+        values[0] = first[0] * (1.0 - self.momentum) + self.momentum * values[0]
+        if second is None:
+            np.subtract(1, values[0], out=values[1])
+        else:
+            values[1] = second[0] * (1.0 - self.momentum) + self.momentum * values[1]
+        below = values < self.exit_threshold
+        fired_1, fired_2 = fired = self._armed & below
+        self._armed = (self._armed | (values > self.enter_threshold)) & ~below
+
+        completes = self._started & np.where(
+            self._starts_with_1, self._last_was_1 & fired_2, ~self._last_was_1 & fired_1
+        )
+        any_fired = fired.any(axis=0)
+        self._starts_with_1 = np.where(self._started, self._starts_with_1, fired_1)
+        self._last_was_1 = np.where(any_fired, fired_1, self._last_was_1)
+        self._started |= any_fired
+        self._counts += completes
+        return completes
+
+
+def predict_class(
+    scores: ArrayLike | torch.Tensor,
+    salient2_scores: ArrayLike | torch.Tensor | None = None,
+    enter_threshold: float = 0.78,
+    class_scores: ArrayLike | torch.Tensor | None = None,
+) -> int:
+    """The class that a sequence shows, found without ground truth.
+
+    With the scores of salient pose I alone, the class cannot be read from a frame that shows
+    salient pose II. Each frame whose highest score is above ``enter_threshold`` is a vote for the
+    class of that score. The most votes win; among equals, or if there are no votes at all, the
+    highest mean score does.
+
+    With scores of both salient poses it is the class with the largest sum of both over all frames.
+
+    Args:
+        scores: (T, C) score of salient pose I of each class; NaN in all classes of a frame where
+            there is no pose.
+        salient2_scores: (T, C) score of salient pose II. Missing on the same frames.
+        enter_threshold: What a vote needs, where salient pose I alone has scores.
+        class_scores: (T, C) how much a frame shows a class in either salient pose, in place of
+            ``salient2_scores`` where the sum of both is at hand: ``scores`` then only say where
+            there is no pose.
+
+    Returns:
+        Index of the class; among equals in everything the first; -1 if no frame has a pose.
+
+    Raises:
+        ValueError: If the scores are no numbers of shape (T, C), differ in shape, are infinite or
+            missing in some classes of a frame only, or ``enter_threshold`` is not in [0, 1].
+    """
+    first = _numbers(scores, 'scores', 'T, C')
+    vote = ClassVote(first.shape[1], enter_threshold)
+    vote._add(first, *_either(salient2_scores, class_scores, 'T, C'))
+    return vote.label
+
+
+class ClassVote:
+    """The class that a stream shows, after each frame what :func:`predict_class` says so far.
+
+    Args:
+        num_classes: Number of classes C.
+        enter_threshold: What a vote needs, where salient pose I alone has scores.
+
+    Raises:
+        ValueError: If an option is out of its range.
+    """
+
+    def __init__(self, num_classes: int, enter_threshold: float = 0.78) -> None:
+        self.num_classes = _class_number(num_classes)
+        self.enter_threshold, *_ = _options(enter_threshold, 0.0, 0.0)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._votes = np.zeros(self.num_classes, dtype=np.int64)
+        self._sums = np.zeros(self.num_classes)
+        self._voting = None  # until a frame is seen: votes, or sums of both salient poses?
+
+    def update(
+        self,
+        scores: ArrayLike | torch.Tensor,
+        salient2_scores: ArrayLike | torch.Tensor | None = None,
+        class_scores: ArrayLike | torch.Tensor | None = None,
+    ) -> None:
+        """Take the next frame.
+
+        Args:
+            scores: (C,) score of salient pose I of each class; NaN in all where there is no pose.
+            salient2_scores: (C,) score of salient pose II.
+            class_scores: (C,) how much the frame shows a class, in place of ``salient2_scores``.
+
+        Raises:
+            ValueError: If scores are no numbers of shape (C,), are infinite or missing in some
+                classes only, or frames before had other kinds of scores.
+        """
+        name, second, adds = _either(salient2_scores, class_scores, 'C')
+        if second is not None:
+            second = _frame(second, name, self.num_classes)
+        self._add(_frame(scores, 'scores', self.num_classes), name, second, adds)
+
+    @property
+    def label(self) -> int:
+        """The class so far, -1 if no frame had a pose."""
+        if self._voting is None:
+            return -1
+        if not self._voting:
+            return int(self._sums.argmax())
+        winners = self._votes == self._votes.max()
+        return int(np.where(winners, self._sums, -np.inf).argmax())
+
+    def _add(self, first: np.ndarray, name: str, second: np.ndarray | None, adds: bool) -> None:
+        """Take (T, C) scores, and others, which are to be added to them or to be used alone."""
+        seen = _seen_frames(first, second, name)
+        if not seen.any() or not self.num_classes:
+            return
+        voting = second is None
+        if self._voting not in (None, voting):
+            kinds = {True: 'salient pose I alone', False: 'both salient poses'}
+            raise ValueError(
+                f'scores of {kinds[voting]}, after frames with scores of {kinds[self._voting]}'
+            )
+        self._voting = voting
+        if not seen.all():
+            first, second = first[seen], None if second is None else second[seen]
+        if voting:
+            best = first.argmax(axis=1)
+            highest = np.take_along_axis(first, best[:, None], axis=1)[:, 0]  # (T,)
+            votes = best[highest.astype(np.float64) > self.enter_threshold]
+            self._votes += np.bincount(votes, minlength=self.num_classes)
+        elif adds:
+            first = first.astype(np.float64) + second
+        else:
+            first = second
+        # Rows of contiguous classes are added one after another, as a stream adds them; along
+        # contiguous frames NumPy would add in pairs, and round otherwise.
+        rows = np.ascontiguousarray(first, dtype=np.float64)
+        self._sums += rows.sum(axis=0)
+
+
+def counts_under_protocols(
+    counts: ArrayLike, predicted_label: int, label: int | None, true_count: int
+) -> dict[str, int | None]:
+    """The count of a sequence, one for each way to choose whose class's count it is.
+
+    ``predicted`` uses nothing of the truth and ``given`` the true class. ``oracle`` takes the
+    class whose count is nearest to the true count, as the evaluation of the original code does. It
+    is told the very number it is asked for and so is an upper bound of what can be reached by
+    choosing a class, not the score of a counter; the published scores of this method are of this
+    protocol.
+
+    Args:
+        counts: (C,) repetitions of every class.
+        predicted_label: The class that was found, -1 if none was.
+        label: The true class; -1 or None if it is none of the C.
+        true_count: The true number of repetitions.
+
+    Returns:
+        ``predicted``, 0 where no class was found; ``given``, None where the true class is none of
+        the C; ``oracle``, of the first class where several are as near.
+
+    Raises:
+        ValueError: If the counts are not (C,) of at least one class, or a label is no class.
+    """
+    counts = np.asarray(counts)
+    if counts.ndim != 1 or not len(counts):
+        raise ValueError(f'counts have shape {counts.shape}, expected (C,) of at least one class')
+    label = -1 if label is None else label
+    for name, value in (('predicted_label', predicted_label), ('label', label)):
+        if not -1 <= value < len(counts):
+            raise ValueError(f'{name} is {value}, expected -1 to {len(counts) - 1}')
+    return dict(
+        predicted=0 if predicted_label < 0 else int(counts[predicted_label]),
+        given=None if label < 0 else int(counts[label]),
+        oracle=int(counts[np.abs(counts - true_count).argmin()]),
+    )
+
+
+def _options(enter: float, leave: float, momentum: float) -> tuple[float, float, float]:
+    if not 0 <= leave <= enter <= 1:
+        raise ValueError(
+            f'exit_threshold is {leave} and enter_threshold {enter}, expected '
+            '0 <= exit_threshold <= enter_threshold <= 1'
+        )
+    if not 0 <= momentum < 1:
+        raise ValueError(f'momentum is {momentum}, expected at least 0 and below 1')
+    return float(enter), float(leave), float(momentum)
+
+
+def _class_number(num_classes: int) -> int:
+    if num_classes < 0:
+        raise ValueError(f'num_classes is {num_classes}, expected at least 0')
+    return num_classes
+
+
+def _numbers(scores: Any, name: str, shape: str) -> np.ndarray:
+    """The scores as an array of their own precision, with as many axes as the shape's letters."""
+    if isinstance(scores, torch.Tensor):
+        scores = scores.detach().cpu()
+        scores = (scores.float() if scores.dtype == torch.bfloat16 else scores).numpy()
+    scores = np.asarray(scores)
+    if scores.dtype.kind not in 'fiub':
+        raise ValueError(f'{name} are of dtype {scores.dtype}, expected numbers')
+    if scores.ndim != len(shape.split(',')):
+        raise ValueError(f'{name} have shape {scores.shape}, expected ({shape})')
+    return scores
+
+
+def _frame(scores: Any, name: str, num_classes: int) -> np.ndarray:
+    """One frame's scores as (1, C) float64."""
+    scores = _numbers(scores, name, 'C')
+    if len(scores) != num_classes:
+        raise ValueError(f'{name} have shape {scores.shape}, expected ({num_classes},)')
+    return scores.astype(np.float64)[None]
+
+
+def _either(
+    salient2_scores: Any, class_scores: Any, shape: str
+) -> tuple[str, np.ndarray | None, bool]:
+    """Name and values of those scores that are given; whether they add to salient pose I's."""
+    if class_scores is None:
+        if salient2_scores is not None:
+            salient2_scores = _numbers(salient2_scores, 'salient2_scores', shape)
+        return 'salient2_scores', salient2_scores, True
+    if salient2_scores is not None:
+        raise ValueError('salient2_scores and class_scores are given, expected one of them')
+    return 'class_scores', _numbers(class_scores, 'class_scores', shape), False
+
+
+def _seen_frames(
+    first: np.ndarray, second: np.ndarray | None, second_name: str = 'salient2_scores'
+) -> np.ndarray:
+    """(T,) True = the frame has scores.
+
+    Args:
+        first: (T, C) scores.
+        second: (T, C) others, or None.
+        second_name: Of the others.
+
+    Raises:
+        ValueError: If a value is infinite, or missing where others of its frame are not.
+    """
+    missing = None
+    for name, scores in (('scores', first), (second_name, second)):
+        if scores is None:
+            continue
+        if scores.shape != first.shape:
+            raise ValueError(f'{name} have shape {scores.shape}, expected {first.shape} of scores')
+        usable = np.isfinite(scores)
+        if usable.all():
+            absent = np.zeros(len(scores), dtype=bool)
+        else:
+            absent = np.isnan(scores).all(axis=1)
+            odd = np.argwhere(~usable & ~absent[:, None])
+            if len(odd):
+                frame, index = odd[0]
+                raise ValueError(
+                    f'{name} hold {scores[frame, index]} in frame {frame}, class {index}, '
+                    'expected finite numbers, or NaN in all classes of a frame'
+                )
+        if missing is not None and (absent != missing).any():
+            frame = np.flatnonzero(absent != missing)[0]
+            raise ValueError(
+                f'scores and {name} are not missing on the same frames: first of frame {frame}'
+            )
+        missing = absent
+    return ~missing

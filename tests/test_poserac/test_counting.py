@@ -1,0 +1,485 @@
+import math
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from projects.poserac import counting
+from projects.poserac.counting import (
+    ClassVote,
+    RepetitionCounter,
+    count_repetitions,
+    counts_under_protocols,
+    predict_class,
+)
+
+DEFAULTS = dict(enter_threshold=0.78, exit_threshold=0.4, momentum=0.4)
+
+
+class PlainTrigger:
+    def __init__(self, enter, leave):
+        self.enter, self.leave, self.entered = enter, leave, False
+
+    def __call__(self, value):
+        if not self.entered:
+            self.entered = value > self.enter
+            return False
+        if value < self.leave:
+            self.entered = False
+            return True
+        return False
+
+
+def plain_frames(scores, enter_threshold, exit_threshold, momentum, salient2_scores=None):
+    """Frames at which repetitions of one class are counted, step by step from the rules."""
+    triggers = [PlainTrigger(enter_threshold, exit_threshold) for _ in range(2)]
+    smoothed, smoothed_2 = 0.5, 0.5
+    start = last = None
+    frames = []
+    for frame, score in enumerate(scores):
+        if math.isnan(score):
+            continue
+        smoothed = float(score) * (1.0 - momentum) + momentum * smoothed
+        value_2 = 1 - smoothed
+        if salient2_scores is not None:
+            smoothed_2 = float(salient2_scores[frame]) * (1.0 - momentum) + momentum * smoothed_2
+            value_2 = smoothed_2
+        fired_1, fired_2 = triggers[0](smoothed), triggers[1](value_2)
+        if start is None:
+            if fired_1:
+                start = 'I'
+            elif fired_2:
+                start = 'II'
+        if start == 'I':
+            if last == 'I' and fired_2:
+                frames.append(frame)
+        elif last == 'II' and fired_1:
+            frames.append(frame)
+        if fired_1:
+            last = 'I'
+        elif fired_2:
+            last = 'II'
+    return frames
+
+
+def check(scores, options, salient2_scores=None):
+    """Both counters give the plain loop's counts at its frames; the number of repetitions."""
+    _, num_classes = scores.shape
+    expected = [
+        plain_frames(
+            scores[:, index],
+            salient2_scores=None if salient2_scores is None else salient2_scores[:, index],
+            **options,
+        )
+        for index in range(num_classes)
+    ]
+    counts, frames = count_repetitions(
+        scores, salient2_scores=salient2_scores, return_frames=True, **options
+    )
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [len(each) for each in expected]
+    assert all(each.dtype == np.int64 for each in frames)
+    assert [each.tolist() for each in frames] == expected
+
+    stream = RepetitionCounter(num_classes, two_scores=salient2_scores is not None, **options)
+    completed = np.zeros(scores.shape, dtype=bool)
+    for frame, row in enumerate(scores):
+        second = () if salient2_scores is None else (salient2_scores[frame],)
+        completed[frame] = stream.update(row, *second)
+    assert [np.flatnonzero(column).tolist() for column in completed.T] == expected
+    assert stream.counts.tolist() == counts.tolist()
+    return counts.sum()
+
+
+@st.composite
+def cases(draw, second=None):
+    """Scores of a few values, held for a while, and options; the values like to be thresholds."""
+    share = st.sampled_from([0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.78, 0.9, 1.0]) | st.floats(0, 1)
+    leave, enter = sorted([draw(share), draw(share)])
+    momentum = draw(st.sampled_from([0.0, 0.1, 0.4, 0.5, 0.8, 0.99]) | st.floats(0, 0.999))
+    edges = [enter, leave, 1 - enter, 1 - leave, 0.0, 1.0]
+    edges += [np.nextafter(edge, side) for edge in edges for side in (0.0, 1.0)]
+    values = draw(st.lists(st.sampled_from(edges) | st.floats(0, 1), min_size=1, max_size=5))
+    if draw(st.booleans()):
+        values += [0.0, 1.0]  # or hardly any sequence would have a repetition
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    shape = draw(st.integers(0, 90)), draw(st.integers(0, 6))
+    hold = draw(st.integers(1, 6))
+    arrays = []
+    for _ in range(2):
+        held = rng.choice(values, shape)[np.arange(shape[0]) // hold]
+        arrays.append(np.where(rng.random(shape) < draw(st.sampled_from([0, 0.3])), 0.5, held))
+    missing = rng.random(shape[0]) < draw(st.sampled_from([0, 0, 0.2, 1]))
+    for array in arrays:
+        array[missing] = np.nan
+    two = draw(st.booleans()) if second is None else second
+    options = dict(enter_threshold=enter, exit_threshold=leave, momentum=momentum)
+    return arrays[0], options, arrays[1] if two else None
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    cases(),
+    st.sampled_from([(128, 80), (8, 80), (8, 10), (3, 2), (16, 0)]),
+    st.sampled_from([1 << 18, 100]),
+)
+def test_counters_equal_the_plain_loop(case, cut, block):
+    # pieces so short, and forgetting so little, that many starts are wrong and found to be so
+    piece, forgotten = cut
+    with mock.patch.multiple(counting, _PIECE=piece, _FORGOTTEN=forgotten, _BLOCK=block):
+        check(*case)
+
+
+@pytest.mark.parametrize('momentum', [0.0, 0.4, 0.6, 0.9])
+@pytest.mark.parametrize('two_scores', [False, True])
+def test_long_sequences_equal_the_plain_loop(momentum, two_scores):
+    rng = np.random.default_rng(0)
+    time = np.arange(700)[:, None]
+    scores = 0.5 + 0.5 * np.sin(time / rng.uniform(1, 20, 60) + rng.uniform(0, 6, 60))
+    scores = np.clip(scores + rng.normal(0, 0.15, scores.shape), 0, 1)
+    scores[:, :10] = scores[:, :10] > 0.5  # saturated
+    scores[200:500, 10:20] = 0.0  # decays through all magnitudes: no start is ever forgotten
+    scores[200:600, 20:30] = 0.3
+    scores[300:340] = np.nan
+    second = np.roll(1 - scores, 1, axis=1) if two_scores else None
+    options = dict(enter_threshold=0.7, exit_threshold=0.4, momentum=momentum)
+    assert check(scores, options, second) > 60
+
+
+def test_most_starts_of_pieces_are_right(monkeypatch):
+    """Else the result would still be right, but slow."""
+    filtered = []
+    monkeypatch.setattr(counting, '_filter', lambda scores, _: filtered.append(scores.shape[1]))
+    rng = np.random.default_rng(0)
+    counting._smooth(rng.random((5000, 200)), 0.4)
+    counting._smooth(rng.random((5000, 200)) * 1e-9, 0.5)
+    assert not filtered
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(), st.randoms(use_true_random=False))
+def test_permuted_classes_permute_counts(case, random):
+    scores, options, second = case
+    order = list(range(scores.shape[1]))
+    random.shuffle(order)
+    counts = count_repetitions(scores, salient2_scores=second, **options)
+    if second is not None:
+        second = second[:, order]
+    permuted = count_repetitions(scores[:, order], salient2_scores=second, **options)
+    assert permuted.tolist() == counts[order].tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(), st.integers(0, 90))
+def test_further_frames_leave_what_was_counted(case, length):
+    scores, options, second = case
+    _, frames = count_repetitions(scores, salient2_scores=second, return_frames=True, **options)
+    if second is not None:
+        second = second[:length]
+    _, before = count_repetitions(
+        scores[:length], salient2_scores=second, return_frames=True, **options
+    )
+    for all_frames, first_frames in zip(frames, before, strict=True):
+        assert all_frames[all_frames < length].tolist() == first_frames.tolist()
+
+
+def test_worked_out_by_hand():
+    # Smoothed: 0.8 arms I; 0.92; 0.368 fires I; 0.147 arms II (0.853); 0.659 fires II (0.341):
+    # one repetition. 0.864 arms I; 0.345 fires I; 0.138 arms II; 0.655 fires II: another.
+    scores = np.array([1, 1, 0, 0, 1, 1, 0, 0, 1])[:, None]
+    counts, frames = count_repetitions(scores, return_frames=True)
+    assert counts.tolist() == [2]
+    assert frames[0].tolist() == [4, 8]
+    stream = RepetitionCounter(1)
+    smoothed = []
+    for row in scores[:4]:
+        stream.update(row)
+        smoothed.append(stream.smoothed[0])
+    assert smoothed == pytest.approx([0.8, 0.92, 0.368, 0.1472])
+
+
+def test_the_pose_that_fires_first_is_the_start():
+    options = dict(DEFAULTS, momentum=0)
+    low_first = np.array([0.1, 0.9, 0.1, 0.9, 0.5])[:, None]  # II fires at 1 and 3, I at 2
+    high_first = 1 - low_first  # I fires at 1 and 3, II at 2
+    for scores in (low_first, high_first):
+        assert count_repetitions(scores, return_frames=True, **options)[1][0].tolist() == [2]
+
+
+def test_both_triggers_on_one_frame():
+    options = dict(DEFAULTS, momentum=0)
+    scores = np.array([0.9, 0.1, 0.9, 0.1, 0.9, 0.1])[:, None]
+    # both fire at 1, 3, 5: pose I is the start and, at 3 and 5, the last to have fired
+    _, frames = count_repetitions(scores, salient2_scores=scores, return_frames=True, **options)
+    assert frames[0].tolist() == [3, 5]
+    second = np.array([0.9, 0.1, 0.9, 0.1, 0.9, 0.1])[:, None]
+    first = np.array([0.5, 0.5, 0.9, 0.1, 0.9, 0.1])[:, None]
+    # pose II is the start at 1; both at 3 completes one and leaves I as the last: none at 5
+    _, frames = count_repetitions(first, salient2_scores=second, return_frames=True, **options)
+    assert frames[0].tolist() == [3]
+
+
+def test_values_at_a_threshold_neither_arm_nor_fire():
+    options = dict(enter_threshold=0.75, exit_threshold=0.25, momentum=0.0)
+    exact = np.array([0.75, 0.25] * 4)[:, None]
+    assert count_repetitions(exact, **options).tolist() == [0]
+    past = np.array([0.75 + 2**-52, 0.25 - 2**-52] * 4)[:, None]
+    assert count_repetitions(past, **options).tolist() == [3]
+
+
+def test_missing_frames_are_bridged():
+    rng = np.random.default_rng(0)
+    scores = rng.random((200, 5))
+    counts, frames = count_repetitions(scores, 0.6, 0.4, return_frames=True)
+    assert counts.min() > 3
+    seen = np.sort(rng.permutation(300)[:200])
+    gaps = np.full((300, 5), np.nan)
+    gaps[seen] = scores
+    with_gaps, frames_with_gaps = count_repetitions(gaps, 0.6, 0.4, return_frames=True)
+    assert with_gaps.tolist() == counts.tolist()
+    for before, after in zip(frames, frames_with_gaps, strict=True):
+        assert after.tolist() == seen[before].tolist()
+
+
+@pytest.mark.parametrize('shape', [(0, 3), (0, 0), (5, 0), (1, 2)])
+def test_nothing_to_count(shape):
+    for fill in (1.0, np.nan):
+        counts, frames = count_repetitions(np.full(shape, fill), return_frames=True)
+        assert counts.tolist() == [0] * shape[1]
+        assert [each.tolist() for each in frames] == [[]] * shape[1]
+    stream = RepetitionCounter(shape[1])
+    for _ in range(shape[0]):
+        assert not stream.update(np.ones(shape[1])).any()
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_arrays_and_tensors_of_any_precision(dtype):
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.rand(400, 6, generator=generator).to(dtype).requires_grad_()
+    exact = scores.detach().double().numpy()
+    expected = count_repetitions(exact, 0.6, 0.4)
+    assert expected.min() > 3
+    assert count_repetitions(scores, 0.6, 0.4).tolist() == expected.tolist()
+    assert count_repetitions(np.asfortranarray(exact), 0.6, 0.4).tolist() == expected.tolist()
+    stream, vote = RepetitionCounter(6, 0.6, 0.4), ClassVote(6, 0.6)
+    for row in scores:
+        stream.update(row)
+        vote.update(row)
+    assert stream.counts.tolist() == expected.tolist()
+    assert (
+        vote.label == predict_class(scores, enter_threshold=0.6) == predict_class(exact, None, 0.6)
+    )
+    if torch.cuda.is_available():
+        assert count_repetitions(scores.cuda(), 0.6, 0.4).tolist() == expected.tolist()
+
+
+def test_scores_are_left_as_they_are():
+    scores = np.random.default_rng(0).random((300, 4))
+    copy = scores.copy()
+    count_repetitions(scores, return_frames=True)
+    stream = RepetitionCounter(4)
+    stream.update(scores[0])
+    predict_class(scores, scores)
+    np.testing.assert_array_equal(scores, copy)
+    stream.counts[:] = 7  # what is handed out is a copy
+    stream.smoothed[:] = 7
+    assert stream.counts.max() == 0
+    assert stream.smoothed.max() < 1
+
+
+def test_streams_start_anew():
+    scores = np.random.default_rng(0).random((60, 4))
+    stream, vote = RepetitionCounter(4, 0.6), ClassVote(4, 0.6)
+    for _ in range(2):
+        stream.reset()
+        vote.reset()
+        assert vote.label == -1
+        for row in scores:
+            stream.update(row)
+            vote.update(row)
+        assert stream.counts.tolist() == count_repetitions(scores, 0.6).tolist()
+    vote.reset()
+    vote.update(scores[0], scores[0])  # another kind of scores than before
+
+
+ONES = np.ones((4, 2))
+PARTLY = np.where(np.eye(4, 2), np.nan, 1)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ((ONES, 0.3, 0.4), 'exit_threshold is 0.4 and enter_threshold 0.3, expected 0 <= exit'),
+        ((ONES, 1.1), 'enter_threshold 1.1'),
+        ((ONES, 0.5, -0.1), 'exit_threshold is -0.1'),
+        ((ONES, math.nan), 'enter_threshold nan'),
+        ((ONES, 0.5, 0.4, 1.0), 'momentum is 1.0, expected at least 0 and below 1'),
+        ((ONES, 0.5, 0.4, -0.1), 'momentum is -0.1'),
+        ((ONES[0],), r'scores have shape \(2,\), expected \(T, C\)'),
+        ((ONES[None],), r'scores have shape \(1, 4, 2\)'),
+        ((np.array([['a']]),), 'scores are of dtype <U1, expected numbers'),
+        ((PARTLY,), 'scores hold nan in frame 0, class 0, expected finite numbers'),
+        ((ONES * math.inf,), 'scores hold inf in frame 0, class 0'),
+        (
+            (ONES, 0.5, 0.4, 0.4, ONES[:3]),
+            r'salient2_scores have shape \(3, 2\), expected \(4, 2\)',
+        ),
+        ((ONES, 0.5, 0.4, 0.4, PARTLY), 'salient2_scores hold nan in frame 0, class 0'),
+        ((ONES, 0.5, 0.4, 0.4, ONES * math.nan), 'not missing on the same frames.* frame 0'),
+    ],
+)
+def test_bad_input_of_counting(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        count_repetitions(*arguments)
+
+
+@pytest.mark.parametrize(
+    ('options', 'scores', 'message'),
+    [
+        (dict(num_classes=-1), (), 'num_classes is -1'),
+        (dict(enter_threshold=0.3), (), 'exit_threshold is 0.4 and enter_threshold 0.3'),
+        (dict(momentum=1), (), 'momentum is 1,'),
+        (dict(), (ONES[0, :1],), r'scores have shape \(1,\), expected \(2,\)'),
+        (dict(), (ONES,), r'scores have shape \(4, 2\), expected \(C\)'),
+        (dict(), (PARTLY[0],), 'scores hold nan in frame 0, class 0'),
+        (dict(), (ONES[0], ONES[0]), 'salient2_scores are given, but'),
+        (dict(two_scores=True), (ONES[0],), 'salient2_scores are missing, but'),
+        (dict(two_scores=True), (ONES[0], ONES[0, :1]), r'salient2_scores have shape \(1,\)'),
+        (dict(two_scores=True), (ONES[0], ONES[0] * math.nan), 'not missing on the same frames'),
+    ],
+)
+def test_bad_input_of_the_stream(options, scores, message):
+    def run():
+        stream = RepetitionCounter(**dict(dict(num_classes=2), **options))
+        before = stream.smoothed
+        try:
+            stream.update(*scores)
+        finally:  # a refused frame leaves no trace
+            assert stream.smoothed.tolist() == before.tolist()
+
+    with pytest.raises(ValueError, match=message):
+        run()
+
+
+def test_class_of_most_votes():
+    scores = np.full((6, 3), 0.1)
+    scores[0, 0] = scores[1, 0] = 0.8
+    scores[2:5, 1] = 0.79
+    scores[:, 2] += 0.6  # the highest mean, never above the threshold
+    assert scores.mean(axis=0).argmax() == 2
+    assert predict_class(scores) == 1
+    assert predict_class(scores, enter_threshold=0.795) == 0
+    assert predict_class(scores, enter_threshold=0.9) == 2  # no votes: the highest mean
+    assert predict_class(scores[1:4], enter_threshold=0.5) == 1
+    scores[5] = np.nan
+    assert predict_class(scores) == 1
+
+
+def test_equal_votes_go_by_the_mean():
+    scores = np.array([[0.9, 0.3, 0.2], [0.2, 0.95, 0.2], [0.7, 0.7, 0.77]])
+    assert predict_class(scores) == 1
+    assert predict_class(scores[:, ::-1]) == 1
+    assert predict_class(np.array([[0.9, 0.9]])) == 0  # equal in everything
+
+
+def test_class_of_both_salient_poses():
+    first, second = np.array([[0.9, 0.1], [0.2, 0.1]]), np.array([[0.0, 0.3], [0.1, 0.9]])
+    assert predict_class(first) == 0
+    assert predict_class(first, second) == 1  # 1.2 and 1.4
+    assert predict_class(first, class_scores=first + second) == 1
+    assert predict_class(first, class_scores=first) == 0
+    with pytest.raises(ValueError, match='salient2_scores and class_scores are given'):
+        predict_class(first, second, class_scores=second)
+
+
+def test_no_class():
+    assert predict_class(np.full((3, 2), np.nan)) == -1
+    assert predict_class(np.full((3, 2), np.nan), np.full((3, 2), np.nan)) == -1
+    assert predict_class(np.zeros((0, 2))) == -1
+    assert predict_class(np.zeros((3, 0))) == -1
+    assert predict_class(np.zeros((3, 2))) == 0
+    assert predict_class(np.full((3, 2), 0.1), np.zeros((3, 2))) == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(), st.sampled_from([np.float64, np.float32]), st.booleans())
+def test_streamed_class_equals_offline_after_every_frame(case, dtype, transposed):
+    scores, options, second = case
+    scores = scores.astype(dtype)
+    if transposed:
+        scores = np.asfortranarray(scores)
+    vote = ClassVote(scores.shape[1], options['enter_threshold'])
+    for frame, row in enumerate(scores):
+        so_far = None if second is None else second[: frame + 1]
+        vote.update(row, *(() if second is None else (second[frame],)))
+        assert vote.label == predict_class(scores[: frame + 1], so_far, vote.enter_threshold)
+
+
+@pytest.mark.parametrize('num_classes', [2, 3, 17])
+@pytest.mark.parametrize('order', ['C', 'F'])
+def test_streamed_sums_equal_offline_to_the_bit(num_classes, order):
+    rng = np.random.default_rng(0)
+    shuffled = rng.permuted(np.tile(rng.random((9000, 1)), num_classes), axis=0)
+    scores = np.asarray(shuffled, order=order)  # equal but for their rounding
+    offline, stream = ClassVote(num_classes), ClassVote(num_classes)
+    offline._add(scores, 'salient2_scores', None, True)
+    for row in scores:
+        stream.update(row)
+    assert len(set(offline._sums)) > 1
+    assert offline._sums.tolist() == stream._sums.tolist()
+    assert offline.label == stream.label == predict_class(scores)
+
+
+def test_bad_input_of_classes():
+    with pytest.raises(ValueError, match='enter_threshold 1.5'):
+        predict_class(ONES, enter_threshold=1.5)
+    with pytest.raises(ValueError, match='scores hold nan in frame 0'):
+        predict_class(PARTLY)
+    with pytest.raises(ValueError, match=r'class_scores have shape \(3, 2\), expected \(4, 2\)'):
+        predict_class(ONES, class_scores=ONES[:3])
+    with pytest.raises(ValueError, match='num_classes is -1'):
+        ClassVote(-1)
+    vote = ClassVote(2)
+    with pytest.raises(ValueError, match=r'scores have shape \(3,\), expected \(2,\)'):
+        vote.update(np.ones(3))
+    vote.update(ONES[0])
+    vote.update(ONES[0] * math.nan, ONES[0] * math.nan)  # nothing is seen, so nothing differs
+    with pytest.raises(ValueError, match='both salient poses, after frames with .* I alone'):
+        vote.update(ONES[0], ONES[0])
+
+
+@pytest.mark.parametrize(
+    ('predicted', 'label', 'true', 'expected'),
+    [
+        (0, 1, 10, dict(predicted=4, given=7, oracle=12)),
+        (1, 0, 2, dict(predicted=7, given=4, oracle=4)),
+        (2, -1, 6, dict(predicted=12, given=None, oracle=7)),
+        (-1, None, 0, dict(predicted=0, given=None, oracle=4)),
+    ],
+)
+def test_protocols(predicted, label, true, expected):
+    found = counts_under_protocols(np.array([4, 7, 12]), predicted, label, true)
+    assert found == expected
+    assert all(type(count) is int for count in found.values() if count is not None)
+
+
+def test_oracle_takes_the_first_of_those_as_near():
+    assert counts_under_protocols([3, 7, 5, 5], 0, 0, 5)['oracle'] == 5
+    assert counts_under_protocols([7, 3], 0, 0, 5)['oracle'] == 7
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (([], -1, -1, 3), r'counts have shape \(0,\), expected \(C,\)'),
+        (([[1, 2]], 0, 0, 3), r'counts have shape \(1, 2\)'),
+        (([1, 2], 2, 0, 3), 'predicted_label is 2, expected -1 to 1'),
+        (([1, 2], 0, -2, 3), 'label is -2, expected -1 to 1'),
+    ],
+)
+def test_bad_input_of_protocols(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        counts_under_protocols(*arguments)
