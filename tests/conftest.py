@@ -12,6 +12,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 import projects  # noqa: F401 - repairs the host libraries before any test imports them
 from projects.skeleton import CMU, HUMAN36M
 from projects.synthetic.kinetics_tps import write_kinetics_tps
+from projects.synthetic.repcount import write_repcount
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -77,5 +78,19 @@ def kinetics_tps_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image_size=(96, 80),
         storage='frames',
         annotate_every=5,
+    )
+    return root
+
+
+@pytest.fixture(scope='session')
+def repcount_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated pose arrays of four classes in the layout of RepCount-pose."""
+    root = tmp_path_factory.mktemp('repcount')
+    write_repcount(
+        root,
+        actions=('squat', 'jump_jack', 'push_up', 'situp'),
+        videos_per_action=dict(train=4, valid=2, test=10),
+        num_frames=(60, 90),
+        fps=10.0,
     )
     return root

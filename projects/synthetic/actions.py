@@ -1,10 +1,11 @@
-"""The actions: gaits as curves, everything else as key poses."""
+"""The actions: gaits as curves, everything else as key poses; see also ``exercises.py``."""
 
 from collections.abc import Callable
 
 import numpy as np
 
 from projects.synthetic.curves import Action, Angles, Pose, cycle
+from projects.synthetic.exercises import EXERCISES
 
 # --- gaits; phase 0 is the left heel's strike -------------------------------------------------
 
@@ -438,5 +439,5 @@ _LIST = (
         (0.0, {'left hip flexion': 20, 'left knee flexion': 38, 'shoulder flexion': 10}),
     ),
 )
-ACTIONS = {action.name: action for action in _LIST}
+ACTIONS = {action.name: action for action in (*_LIST, *EXERCISES)}
 """All actions by name."""

@@ -1,19 +1,26 @@
 """An action as a curve from phase to body-axis angles, and the naming of the body's parts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from projects.synthetic.figure import CHANNELS
+from projects.synthetic.supports import Support
 
 Pose = Mapping[str, float]
 Angles = dict[str, np.ndarray]
 KINDS = ('stroke', 'gait', 'wander', 'hold')
 PARTS = ('legs', 'torso', 'head', 'left arm', 'right arm')
 SIDE_SIGN = {'left': 1.0, 'right': -1.0}
-_LEG_JOINTS = ('pelvis', 'hip', 'knee', 'ankle', 'ball', 'lift', 'heading')
+_LEG_JOINTS = ('pelvis', 'hip', 'knee', 'ankle', 'ball', 'lift', 'heading', 'root')
+_HAND_SHIFTS = ('hand x', 'hand y', 'hand z')
+SHIFTS = (
+    *('root x', 'root y', 'root z'),
+    *(f'{side} {name}' for side in ('left', 'right') for name in _HAND_SHIFTS),
+)
+"""Movements of a supported action from its support's places, mm; a hand's x is outwards."""
 
 
 def part_of(channel: str) -> str:
@@ -36,7 +43,7 @@ def mirrored(pose: Mapping) -> dict:
             result[f'{"right" if side == "left" else "left"} {rest}'] = value
         else:
             central = name.startswith(('pelvis', 'spine', 'chest', 'neck', 'head'))
-            flips = central and not name.endswith('flexion')
+            flips = (central and not name.endswith('flexion')) or name == 'root x'
             result[name] = -value if flips else value
     return result
 
@@ -46,7 +53,9 @@ def both_sides(pose: Pose) -> dict[str, float]:
     result: dict[str, float] = {}
     for name, value in pose.items():
         names = [name]
-        if name not in ('lift', 'heading'):
+        if name in _HAND_SHIFTS:
+            names = [f'left {name}', f'right {name}']
+        elif name not in ('lift', 'heading', *SHIFTS):
             if name not in CHANNELS:
                 raise ValueError(f'angle {name!r} is not one of {sorted(CHANNELS)}')
             if len(CHANNELS[name]) == 2:
@@ -62,14 +71,18 @@ class Action:
 
     Args:
         name: Its name.
-        kind: ``stroke``: from the neutral stance and back to it, ``keys`` say how; ``gait``: a
+        kind: ``stroke``: from the rest pose and back to it, ``keys`` say how; ``gait``: a
             cycle without rest, ``curves`` gives it; ``wander``: from one randomly chosen key pose
             to the next; ``hold``: the one key pose all the time.
         seconds: Mean time of a repetition.
         keys: Key poses ``(phase, pose)``, angles in degrees counted from neutral; ``lift`` is the
-            height of a jump in mm. Between them the curve is monotone and smooth.
+            height of a jump in mm, and ``SHIFTS`` move who has a ``support``. Between them the
+            curve is monotone and smooth.
         curves: Of a gait: (T,) phase in repetitions to angles of the full swing, (T,) each.
         alternate: Every second repetition is the mirror image.
+        rest: Pose that all angles are counted from instead of neutral, however far the action
+            goes.
+        support: What carries the body; None: its feet, wherever they are.
     """
 
     name: str
@@ -78,6 +91,8 @@ class Action:
     keys: tuple[tuple[float, Pose], ...] = ()
     curves: Callable[[np.ndarray], Angles] | None = None
     alternate: bool = False
+    rest: Pose = field(default_factory=dict)
+    support: Support | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

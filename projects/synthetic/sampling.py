@@ -14,6 +14,7 @@ from scipy.interpolate import PchipInterpolator
 from projects.synthetic.actions import ACTIONS
 from projects.synthetic.curves import (
     PARTS,
+    SHIFTS,
     SIDE_SIGN,
     Action,
     Angles,
@@ -28,6 +29,7 @@ from projects.synthetic.figure import (
     ground_translation,
     rotations_from_angles,
 )
+from projects.synthetic.supports import supported
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Timeline:
         rng: np.random.Generator,
         difficulty: float = 0.3,
         tempo: float = 1.0,
+        aborts: float | None = None,
     ) -> 'Timeline':
         """A random timeline.
 
@@ -111,7 +114,9 @@ class Timeline:
             difficulty: In [0, 1]: spread of tempo and amplitude between repetitions, and how
                 often there are pauses and aborted repetitions.
             tempo: Factor on the speed.
+            aborts: Share of aborted repetitions; None: by the difficulty.
         """
+        share = 0.18 * difficulty if aborts is None else aborts
         total, mean = num_frames / fps, action.seconds / tempo
         stroke = action.kind == 'stroke'
         time = 0.0 if stroke else -mean * rng.uniform(0.0, 1.0)
@@ -132,8 +137,8 @@ class Timeline:
             drift = 0.7 * drift + 0.35 * difficulty * rng.normal()
             seconds = mean * float(np.clip(np.exp(drift), 0.75, 1.9))
             amplitude = 1.0 + difficulty * float(np.clip(0.22 * rng.normal(), -0.35, 0.2))
-            aborts = rng.random() < 0.18 * difficulty
-            if stroke and aborts and time + 0.7 * seconds <= total:
+            abort = rng.random() < share
+            if stroke and abort and time + 0.7 * seconds <= total:
                 # a short way there and back, left out of the count
                 advance(0.7 * seconds, 1.0, rng.uniform(0.2, 0.4))
                 continue
@@ -206,6 +211,7 @@ def sample_motion(
     *,
     difficulty: float = 0.3,
     style: Style | None = None,
+    aborts: float | None = None,
 ) -> Motion:
     """A random motion of one action.
 
@@ -217,6 +223,7 @@ def sample_motion(
         difficulty: In [0, 1]. 0 is steady and periodic; 1 has strong changes of tempo and
             amplitude, noise, pauses and aborted repetitions.
         style: The person; drawn from ``rng`` if not given.
+        aborts: Share of aborted repetitions; None: by the difficulty.
 
     Returns:
         The motion, facing the world's z axis at the start.
@@ -225,7 +232,14 @@ def sample_motion(
         ValueError: If the action is unknown or a number is out of range.
     """
     return sample_mix(
-        (Layer(action),), num_frames, fps, rng, difficulty=difficulty, style=style, name=action
+        (Layer(action),),
+        num_frames,
+        fps,
+        rng,
+        difficulty=difficulty,
+        style=style,
+        name=action,
+        aborts=aborts,
     )
 
 
@@ -238,17 +252,20 @@ def sample_mix(
     difficulty: float = 0.3,
     style: Style | None = None,
     name: str = '',
+    aborts: float | None = None,
 ) -> Motion:
     """A random motion of several actions at once, each on its own timeline.
 
     Args:
-        layers: The actions; the repetitions are those of the first periodic one.
+        layers: The actions; the repetitions are those of the first periodic one, the support is
+            that of the first.
         num_frames: See :func:`sample_motion`.
         fps: See :func:`sample_motion`.
         rng: See :func:`sample_motion`.
         difficulty: See :func:`sample_motion`.
         style: See :func:`sample_motion`.
         name: Name of the whole, for ``Motion.action``.
+        aborts: See :func:`sample_motion`.
 
     Returns:
         The motion.
@@ -262,8 +279,10 @@ def sample_mix(
         raise ValueError(f'num_frames is {num_frames}, expected at least 1')
     if not fps > 0:
         raise ValueError(f'fps is {fps!r}, expected a positive number')
-    if not 0 <= difficulty <= 1:
-        raise ValueError(f'difficulty is {difficulty!r}, expected a number in [0, 1]')
+    for number, value in (('difficulty', difficulty), ('aborts', aborts)):
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError(f'{number} is {value!r}, expected a number in [0, 1]')
+    support = ACTIONS[layers[0].action].support
     style = Style.sample(rng) if style is None else style
     total: Angles = {}
     planted: Angles = {}  # what moves the legs of a figure whose soles stay flat
@@ -271,7 +290,7 @@ def sample_mix(
     turning = np.zeros(num_frames)
     for layer in layers:
         action = ACTIONS[layer.action]
-        timeline = Timeline.sample(action, num_frames, fps, rng, difficulty, style.tempo)
+        timeline = Timeline.sample(action, num_frames, fps, rng, difficulty, style.tempo, aborts)
         if action.periodic and repetitions is None:
             repetitions = timeline.repetitions
         angles = action.angles(timeline.phase, rng)
@@ -286,29 +305,41 @@ def sample_mix(
                 value = value * (1 + style.asymmetry * SIDE_SIGN.get(key.split()[0], 0))
             for target in (total, planted) if action.kind != 'gait' else (total,):
                 target[key] = target.get(key, 0.0) + value
-    _flatten_soles(total, planted, num_frames)
+        rest = both_sides(action.rest)
+        for key, value in (mirrored(rest) if style.left_handed else rest).items():
+            if part_of(key) in layer.parts:
+                total[key] = total.get(key, 0.0) + layer.weight * np.full(num_frames, value)
+    if support is None:
+        _flatten_soles(total, planted, num_frames)
     for key, value in both_sides(style.posture).items():
         total[key] = total.get(key, 0.0) + value
     if difficulty > 0:
         for key in _NOISY:
-            size = difficulty * _NOISY[key]
+            size = difficulty * _NOISY[key] * (1.0 if support is None else _STEADIED)
             total[key] = total.get(key, 0.0) + size * smooth_noise(num_frames, fps, rng)
         total['heading'] = np.cumsum(turning) / fps
     for key in (f'{side} {joint} flexion' for side in SIDE_SIGN for joint in ('elbow', 'knee')):
         if key in total:  # hinges do not bend the other way
             total[key] = np.maximum(total[key], -NEUTRAL[key.partition(' ')[2]])
     lift = np.maximum(total.pop('lift', np.zeros(num_frames)), 0.0)
+    shifts = {key: total.pop(key) for key in SHIFTS if key in total}
     rotations = rotations_from_angles(total, num_frames)
-    carry = any(ACTIONS[layer.action].kind == 'gait' for layer in layers)
+    if support is None:
+        carry = any(ACTIONS[layer.action].kind == 'gait' for layer in layers)
+        translation = ground_translation(rotations, lift, carry=carry)
+    else:
+        rotations, translation = supported(rotations, support, shifts)
     return Motion(
         rotations=rotations,
-        translation=ground_translation(rotations, lift, carry=carry),
+        translation=translation,
         fps=fps,
         action=name,
         repetitions=np.zeros((0, 2), dtype=np.int64) if repetitions is None else repetitions,
     )
 
 
+# Of the noise this much is left to who holds on with the hands, lies or sits.
+_STEADIED = 0.5
 # Size of the noise at difficulty 1, degrees. The legs carry the body and get none: noise there
 # would make the standing figure skate.
 _NOISY = {

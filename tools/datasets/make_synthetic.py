@@ -3,11 +3,13 @@
 Example:
     python tools/datasets/make_synthetic.py human36m --out data/synthetic/h36m
     python tools/datasets/make_synthetic.py kinetics-tps --out data/synthetic/kinetics_tps
+    python tools/datasets/make_synthetic.py repcount --out data/synthetic/repcount
 """
 
 import argparse
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -28,6 +30,12 @@ from projects.synthetic.kinetics_tps import (
     majority_accuracy,
     write_kinetics_tps,
 )
+from projects.synthetic.repcount import (
+    EXERCISES,
+    VIDEOS_PER_ACTION,
+    read_counts,
+    write_repcount,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -36,7 +44,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description='Write generated data in the layout of a published data set.'
     )
     formats = parser.add_subparsers(dest='format', required=True, metavar='FORMAT')
-    for add_format in (add_human36m, add_kinetics_tps):
+    for add_format in (add_human36m, add_kinetics_tps, add_repcount):
         add_format(formats)
     args = parser.parse_args(argv)
     args.check(args, formats.choices[args.format])
@@ -62,7 +70,7 @@ def _add_format(
 
 
 def _check_common(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    if args.num_frames < 1:
+    if isinstance(args.num_frames, int) and args.num_frames < 1:
         parser.error(f'--num-frames is {args.num_frames}, expected at least 1')
     if not 0 <= args.difficulty <= 1:
         parser.error(f'--difficulty is {args.difficulty}, expected a number from 0 to 1')
@@ -234,6 +242,105 @@ def _print_states(root: Path, split: str, console: Console) -> None:
         table.add_row(part, str(count.total()), ', '.join(shares))
     console.print(table)
     console.print(f'always the most frequent state: {majority_accuracy(counts):.3f} right')
+
+
+def add_repcount(formats: argparse._SubParsersAction) -> None:
+    """The subcommand ``repcount``."""
+    repcount = _add_format(
+        formats, 'repcount', 'pose arrays with counted repetitions, <split>_poses/<video>.npy'
+    )
+    repcount.set_defaults(write=make_repcount, check=_check_repcount)
+    repcount.add_argument(
+        '--actions',
+        nargs='+',
+        default=list(EXERCISES),
+        choices=list(EXERCISES),
+        metavar='ACTION',
+        help=f'of {", ".join(EXERCISES)}',
+    )
+    repcount.add_argument(
+        '--class-names',
+        nargs='+',
+        default=list(EXERCISES),
+        metavar='CLASS',
+        help='of all_action.csv, in the order of their labels',
+    )
+    for split, number in VIDEOS_PER_ACTION.items():
+        repcount.add_argument(
+            f'--{split}-videos', type=int, default=number, help=f'{split} videos an action'
+        )
+    repcount.add_argument(
+        '--num-frames',
+        nargs=2,
+        type=int,
+        default=[150, 450],
+        metavar=('FEWEST', 'MOST'),
+        help='frames a video',
+    )
+    repcount.add_argument('--fps', type=float, default=30.0, help='frames per second')
+    repcount.add_argument(
+        '--image-size', nargs=2, type=int, default=[640, 480], metavar=('WIDTH', 'HEIGHT')
+    )
+    repcount.add_argument(
+        '--two-people', type=float, default=0.2, help='share of the videos with a second person'
+    )
+
+
+def _check_repcount(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    _check_common(args, parser)
+    numbers = {split: getattr(args, f'{split}_videos') for split in VIDEOS_PER_ACTION}
+    for split, number in numbers.items():
+        if number < 0:
+            parser.error(f'--{split}-videos is {number}, expected 0 or more')
+    if not sum(numbers.values()):
+        options = ', '.join(f'--{split}-videos' for split in numbers)
+        parser.error(f'{options} are all 0, expected some videos')
+    if not 2 <= args.num_frames[0] <= args.num_frames[1]:
+        parser.error(f'--num-frames is {args.num_frames}, expected fewest and most, at least 2')
+    if not args.fps > 0:
+        parser.error(f'--fps is {args.fps}, expected a positive number')
+    if min(args.image_size) < 32:
+        parser.error(f'--image-size is {args.image_size}, expected at least 32 each')
+    if not 0 <= args.two_people <= 1:
+        parser.error(f'--two-people is {args.two_people}, expected a number from 0 to 1')
+    for option, names in (('actions', args.actions), ('class-names', args.class_names)):
+        if len(set(names)) != len(names):
+            parser.error(f'--{option} names {names}, expected each once')
+    missing = [name for name in args.actions if name not in args.class_names]
+    if missing:
+        parser.error(f'--class-names lacks {missing}, which --actions has')
+    if args.out.exists() and any(args.out.iterdir()):
+        parser.error(f'--out {args.out} is not empty, expected a new folder')
+
+
+def make_repcount(args: argparse.Namespace, console: Console) -> None:
+    """Writes the layout of RepCount-pose with a progress bar and says what is in it."""
+    numbers = {split: getattr(args, f'{split}_videos') for split in VIDEOS_PER_ACTION}
+    with _progress(console) as progress:
+        task = progress.add_task('RepCount', total=len(args.actions) * sum(numbers.values()))
+        paths = write_repcount(
+            args.out,
+            actions=args.actions,
+            videos_per_action=numbers,
+            class_names=args.class_names,
+            num_frames=tuple(args.num_frames),
+            fps=args.fps,
+            image_size=tuple(args.image_size),
+            two_people=args.two_people,
+            difficulty=args.difficulty,
+            seed=args.seed,
+            progress=lambda path: progress.advance(task),
+        )
+    console.print(f'{len(paths)} videos: {args.out}', soft_wrap=True)
+    for split, number in numbers.items():
+        if number:
+            counts = read_counts(args.out, split)
+            people = f', {len(read_counts(args.out, "people"))} people' if split == 'test' else ''
+            console.print(
+                f'{split}: {len(counts)} videos{people}, count {counts.mean():.1f} on average, '
+                f'{counts.min()} to {counts.max()}, {np.mean(counts == 0):.0%} without any',
+                soft_wrap=True,
+            )
 
 
 def main(argv: list[str] | None = None) -> None:
