@@ -25,6 +25,7 @@ from projects.poserac.drawing import (
 )
 from projects.poserac.poses import missing_poses
 from projects.poserac.trace import CountTrace
+from projects.poserac.video import video_frames, video_size
 
 MAX_FRAMES = {'.gif': 200, '.mp4': 900}
 # pixels of a GIF; of an MP4, whose sides have to be even, 1.5 times as many
@@ -206,53 +207,6 @@ def _beside(shown: np.ndarray, pictures: Iterator[np.ndarray] | None) -> Iterato
     for frame in shown:
         picture = picture if pictures is None else next(pictures, picture)
         yield frame, picture
-
-
-def video_size(path: str | Path) -> tuple[int, int]:
-    """Width and height of a video, pixels.
-
-    Args:
-        path: The video.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read.
-    """
-    height, width = next(video_frames(path, np.zeros(1, dtype=int))).shape[:2]
-    return width, height
-
-
-def video_frames(path: str | Path, numbers: np.ndarray) -> Iterator[np.ndarray]:
-    """Some frames of a video, as far as it has them.
-
-    Args:
-        path: The video.
-        numbers: Which frames, from 0, rising.
-
-    Yields:
-        (height, width, 3) uint8 RGB.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If not even the first of them can be read.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'{path}: no such video')
-    capture = cv2.VideoCapture(str(path))
-    try:
-        at = 0
-        for index, number in enumerate(numbers):
-            while at < number and capture.grab():
-                at += 1
-            ok, picture = capture.read()
-            if not ok and index == 0:
-                raise ValueError(f'{path}: cannot be read as a video')
-            if not ok:
-                return
-            at += 1
-            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-    finally:
-        capture.release()
 
 
 def _write_gif(path: str, drawings: Iterator[np.ndarray], rate: float, photographs: bool) -> None:

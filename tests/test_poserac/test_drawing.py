@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from projects.keypoints import keypoint_layout
-from projects.poserac.animation import draw_counts, video_frames
+from projects.poserac.animation import draw_counts
 from projects.poserac.counting import count_repetitions
 from projects.poserac.drawing import (
     COUNTED,
@@ -20,6 +20,7 @@ from projects.poserac.drawing import (
     pose_limits,
 )
 from projects.poserac.trace import count_trace
+from projects.poserac.video import video_frames
 from projects.poserac.visualizer import PoseRACVisualizationHook
 from projects.synthetic.figure import COCO_LANDMARKS
 from projects.synthetic.sampling import sample_motion
