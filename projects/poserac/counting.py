@@ -73,9 +73,14 @@ def count_repetitions(
     for start in range(0, num_classes if length else 0, block):
         part = slice(start, start + block)
         values = _smooth(first[:, part], momentum)
-        opposite = 1 - values if second is None else _smooth(second[:, part], momentum)
-        rows, steps = _completed(_zones(values, opposite, enter, leave)[:, :length])
-        counts[part] = np.bincount(rows, minlength=values.shape[-1])
+        zones = _zones(values, enter, leave)
+        if second is None:
+            opposite = np.subtract(1, values, out=values)
+        else:
+            opposite = _smooth(second[:, part], momentum)
+        zones |= _zones(opposite, enter, leave) << 2  # the bits of trigger II
+        rows, steps = _completed(_in_order(zones)[:, :length])
+        counts[part] = np.bincount(rows, minlength=zones.shape[-1])
         found.append(steps)
     if not return_frames:
         return counts
@@ -140,31 +145,22 @@ def _filter(scores: np.ndarray, momentum: float) -> np.ndarray:
     return lfilter([1.0], [1.0, -momentum], shares, axis=1, zi=past)[0]
 
 
-def _zones(values: np.ndarray, opposite: np.ndarray, enter: float, leave: float) -> np.ndarray:
-    """(c, S * P) what each trigger's value is above or below, as bits, in order of time.
+def _zones(values: np.ndarray, enter: float, leave: float) -> np.ndarray:
+    """Whether a trigger's values are above or below its thresholds, as the bits of trigger I."""
+    above, below = values > enter, values < leave
+    return above.view(np.uint8) | below.view(np.uint8) << 1
 
-    Args:
-        values: (S, P, c) of the first trigger.
-        opposite: (S, P, c) of the second.
-        enter: Above it a trigger is armed.
-        leave: Below it an armed trigger fires.
-    """
-    zones = np.zeros_like(values, dtype=np.uint8)
-    for bit, mask in (
-        (_ABOVE_1, values > enter),
-        (_BELOW_1, values < leave),
-        (_ABOVE_2, opposite > enter),
-        (_BELOW_2, opposite < leave),
-    ):
-        zones |= mask.view(np.uint8) * bit
-    return zones.transpose(2, 1, 0).reshape(zones.shape[2], -1)
+
+def _in_order(folded: np.ndarray) -> np.ndarray:
+    """What :func:`_smooth` cut into pieces, (S, P, c), as (c, P * S) in order of time."""
+    return folded.transpose(2, 1, 0).reshape(folded.shape[2], -1)
 
 
 def _completed(zones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Class and frame of each repetition, by class and then by frame.
 
     Args:
-        zones: (c, T) bits of :func:`_zones`.
+        zones: (c, T) bits of both triggers.
     """
     # A trigger is armed and fires where its value crosses a threshold: few frames are left.
     crossed = zones.copy()

@@ -378,6 +378,15 @@ def test_class_of_most_votes():
     assert predict_class(scores) == 1
 
 
+def test_a_score_at_the_threshold_is_no_vote():
+    scores = np.array([[0.75, 0.0], [0.1, 0.5], [0.1, 0.5]])
+    assert predict_class(scores, enter_threshold=0.75) == 1
+    assert predict_class(scores, enter_threshold=0.7) == 0
+    single = scores.astype(np.float32)
+    single[0, 0] = 0.79  # a little more than that in double precision, which compares
+    assert predict_class(single, enter_threshold=0.79) == 0
+
+
 def test_equal_votes_go_by_the_mean():
     scores = np.array([[0.9, 0.3, 0.2], [0.2, 0.95, 0.2], [0.7, 0.7, 0.77]])
     assert predict_class(scores) == 1
