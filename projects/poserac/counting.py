@@ -163,18 +163,21 @@ def _completed(zones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         zones: (c, T) bits of both triggers.
     """
     # A trigger is armed and fires where its value crosses a threshold: few frames are left.
+    length = zones.shape[1]
     crossed = zones.copy()
     crossed[:, 1:] &= ~zones[:, :-1]
     crossed = crossed.ravel()
-    places = np.flatnonzero(crossed != 0)  # of booleans, which is faster
-    rows, steps = np.divmod(places, zones.shape[1])
-    crossed = crossed[places]
-    fired_1 = _fires(crossed & _ABOVE_1, crossed & _BELOW_1, rows)
-    fired_2 = _fires(crossed & _ABOVE_2, crossed & _BELOW_2, rows)
+    fired = np.zeros_like(crossed)
+    for above, below in ((_ABOVE_1, _BELOW_1), (_ABOVE_2, _BELOW_2)):
+        own = crossed & (above | below)
+        places = np.flatnonzero(own != 0)  # of booleans, which is faster
+        arms, rows = own[places] == above, places // length
+        fires = arms[:-1] & ~arms[1:] & (rows[:-1] == rows[1:])
+        fired[places[1:][fires]] |= below
 
-    events = np.flatnonzero(fired_1 | fired_2)
-    rows, steps = rows[events], steps[events]
-    fired_1, fired_2 = fired_1[events], fired_2[events]
+    events = np.flatnonzero(fired != 0)
+    rows, steps = np.divmod(events, length)
+    fired_1, fired_2 = (fired[events] & below != 0 for below in (_BELOW_1, _BELOW_2))
     initial = np.ones(len(events), dtype=bool)  # the first event of its class
     initial[1:] = rows[1:] != rows[:-1]
     origin = np.maximum.accumulate(np.where(initial, np.arange(len(events)), 0))
@@ -182,21 +185,6 @@ def _completed(zones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     last_was_1 = np.roll(fired_1, 1)  # the last of another class where initial, which is not used
     completes = np.where(starts_with_1, last_was_1 & fired_2, ~last_was_1 & fired_1) & ~initial
     return rows[completes], steps[completes]
-
-
-def _fires(above: np.ndarray, below: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Whether a trigger fires: it falls below one threshold, and rose above the other before.
-
-    Args:
-        above: (N,) not 0 = rises above the threshold that arms it.
-        below: (N,) not 0 = falls below the threshold that fires it.
-        rows: (N,) class, ascending; of a class the steps are in order.
-    """
-    decisive = np.flatnonzero(above | below)
-    arms, of = above[decisive] != 0, rows[decisive]
-    fires = np.zeros(len(above), dtype=bool)
-    fires[decisive[1:]] = arms[:-1] & ~arms[1:] & (of[1:] == of[:-1])
-    return fires
 
 
 class RepetitionCounter:

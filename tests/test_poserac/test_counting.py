@@ -120,7 +120,7 @@ def cases(draw, second=None):
     return arrays[0], options, arrays[1] if two else None
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(
     cases(),
     st.sampled_from([(128, 80), (8, 80), (8, 10), (3, 2), (16, 0)]),
