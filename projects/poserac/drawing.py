@@ -238,58 +238,64 @@ def plot_counts(
     figure.text(0.055, 0.955, title, fontsize=14, fontweight='bold', va='center', color=INK)
     figure.text(0.925, 0.955, counted, fontsize=14, va='center', ha='right', color=COUNTED)
 
-    seen = np.flatnonzero(~missing_poses(poses))
-    chosen = trace.counted
-    if not len(chosen):  # none to show: some of the sequence
-        chosen = seen[np.linspace(0, len(seen) - 1, min(8, len(seen))).astype(int)]
-    frames_of = [[frame] for frame in chosen]
-    if len(trace.counted):
-        frames_of = [
-            _extremes(trace, seen[(seen >= start) & (seen <= end)])
-            for start, end in zip([0, *chosen[:-1]], chosen, strict=True)
-        ]
-    numbers = np.arange(len(chosen))
-    if len(chosen) > max_figures:
-        numbers = np.unique(np.linspace(0, len(chosen) - 1, max_figures).round().astype(int))
-    low, high = pose_limits(poses)
-    height = high[1] - low[1]
     top.set(xlim=axes.get_xlim(), ylim=(-0.16, 1.16))
     top.set_axis_off()
-    span, pixels = np.diff(axes.get_xlim())[0], top.get_window_extent()
-    scale = span / pixels.width * pixels.height / 1.32  # of a figure as high as can be, in x's unit
-    width = scale * _width(poses[seen]) / height
-    gap = np.clip(1.1 * width, span / max_figures, span / max(len(numbers), 1))
-    size = min(1.0, gap / width)
-    places = _spread(times[chosen[numbers]], gap, axes.get_xlim())
-    for number, place in zip(numbers, places, strict=True):
-        for frame in frames_of[number]:
-            pose = np.asarray(poses[frame], dtype=float)[:, :2]
-            x = (pose[:, 0] - np.nanmedian(pose[:, 0])) / height
-            y = (pose[:, 1] - low[1]) / height
-            body = Skeleton(top, layout, width=2.2)
-            for artist in body.artists:
-                artist.set(animated=False, clip_on=False)
-            y = 0.5 + size * (y - 0.5 if y_up else 0.5 - y)
-            body.show(
-                np.stack([place + size * scale * x, y], axis=1), pose_colour(trace.smoothed[frame])
-            )
-        top.plot([place, times[chosen[number]]], [-0.03, -0.16], color=FAINT, lw=0.8, clip_on=False)
-        if len(trace.counted):
-            style = dict(color=COUNTED, fontsize=11, fontweight='bold', ha='center')
-            top.text(place, 1.05, str(number + 1), **style)
-    if not len(trace.counted):
-        text = 'no repetition is counted' if len(seen) else 'no frame has a pose'
-        top.text(0.5, 1.08, text, color=INK, fontsize=11, ha='center', transform=top.transAxes)
+    _draw_figures(top, poses, trace, layout, times, y_up, max_figures)
     with whole_file(path) as partial:
         figure.savefig(partial)
 
 
-def _extremes(trace: CountTrace, frames: np.ndarray) -> list[int]:
-    """Of some frames those most like salient pose II and most like I, drawn in this order."""
-    if not len(frames):
-        return []
-    scores = trace.smoothed[frames]
-    return [frames[scores.argmin()], frames[scores.argmax()]]
+def _draw_figures(
+    axes: Any,
+    poses: np.ndarray,
+    trace: CountTrace,
+    layout: KeypointLayout,
+    times: np.ndarray,
+    y_up: bool,
+    max_figures: int,
+) -> None:
+    """Draw the poses of each repetition above its time, or some poses if nothing is counted."""
+    seen = np.flatnonzero(~missing_poses(poses))
+    if len(trace.counted):
+        moments, figures = trace.counted, []
+        for start, end in zip([0, *moments[:-1]], moments, strict=True):
+            frames = seen[(seen >= start) & (seen <= end)]
+            scores = trace.smoothed[frames]  # most like salient pose II, and in front of it like I
+            figures.append(
+                [frames[scores.argmin()], frames[scores.argmax()]] if len(frames) else []
+            )
+    else:
+        moments = seen[np.linspace(0, len(seen) - 1, min(8, len(seen))).astype(int)]
+        figures = [[frame] for frame in moments]
+        text = 'no repetition is counted' if len(seen) else 'no frame has a pose'
+        axes.text(0.5, 1.08, text, color=INK, fontsize=11, ha='center', transform=axes.transAxes)
+    numbers = np.arange(len(moments))
+    if len(moments) > max_figures:
+        numbers = np.unique(np.linspace(0, len(moments) - 1, max_figures).round().astype(int))
+    low, high = pose_limits(poses)
+    height = high[1] - low[1]
+    span, pixels = np.diff(axes.get_xlim())[0], axes.get_window_extent()
+    scale = span / pixels.width * pixels.height / 1.32  # of a figure as high as can be, in x's unit
+    width = scale * _width(poses[seen]) / height
+    gap = np.clip(1.1 * width, span / max_figures, span / max(len(numbers), 1))
+    size = min(1.0, gap / width)
+    for number, place in zip(
+        numbers, _spread(times[moments[numbers]], gap, axes.get_xlim()), strict=True
+    ):
+        style = dict(color=COUNTED, fontsize=11, fontweight='bold', ha='center')
+        axes.text(place, 1.05, str(number + 1) if len(trace.counted) else '', **style)
+        moment = times[moments[number]]
+        axes.plot([place, moment], [-0.03, -0.16], color=FAINT, lw=0.8, clip_on=False)
+        if not figures[number]:
+            continue
+        both = np.asarray(poses[figures[number]], dtype=float)[..., :2]  # (1 or 2, J, 2)
+        middle = np.array([np.nanmin(both[..., 0]) + np.nanmax(both[..., 0]), low[1] + high[1]]) / 2
+        both = size / height * (both - middle) * [scale, 1 if y_up else -1] + [place, 0.5]
+        for frame, pose in zip(figures[number], both, strict=True):
+            body = Skeleton(axes, layout, width=2.2)
+            for artist in body.artists:
+                artist.set(animated=False, clip_on=False)
+            body.show(pose, pose_colour(trace.smoothed[frame]))
 
 
 def _width(poses: np.ndarray) -> float:

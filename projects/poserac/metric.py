@@ -240,10 +240,10 @@ def counts_table(records: Sequence[CountRecord]) -> str:
     Args:
         records: Of every video.
     """
-    table = Table(title=f'Repetitions counted in {len(records)} videos', title_justify='left')
+    table = Table(title=f'Repetitions counted in {len(records)} samples', title_justify='left')
     table.add_column('class')
     table.add_column('uses of the truth')
-    for column in ('videos', 'MAE', 'MAE-TransRAC', 'OBO', 'absolute error'):
+    for column in ('samples', 'MAE', 'MAE-TransRAC', 'OBO', 'absolute error'):
         table.add_column(column, justify='right')
     for protocol, uses in PROTOCOLS.items():
         errors = counting_errors(*_counts_of(records, protocol))
@@ -251,7 +251,7 @@ def counts_table(records: Sequence[CountRecord]) -> str:
         table.add_row(protocol, uses, f'{errors["videos"]:.0f}', *cells)
     zero = sum(record.count == 0 for record in records)
     if zero:
-        table.caption = f'Either MAE is without the videos whose true count is 0 ({zero}).'
+        table.caption = f'Either MAE is without the samples whose true count is 0 ({zero}).'
         table.caption_justify = 'left'
     console = Console(width=120, no_color=True)
     with console.capture() as capture:

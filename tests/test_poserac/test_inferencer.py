@@ -12,6 +12,7 @@ from PIL import Image
 
 from projects.poserac.counting import count_repetitions, predict_class
 from projects.poserac.inferencer import PoseRACInferencer, class_score
+from projects.poserac.model import PoseRAC  # noqa: F401 - registers it
 from tools.demo import run
 
 CLASSES = ['push_up', 'squat']
@@ -276,3 +277,23 @@ def test_class_score():
 def test_config_without_a_test_set():
     with pytest.raises(ValueError, match='no test_dataloader.dataset'):
         PoseRACInferencer(model=Config(dict(model=dict(type='CounterForTests'))), device='cpu')
+
+
+@pytest.mark.parametrize('salient_states', ['shared', 'separate'])
+def test_the_method_itself(tmp_path, salient_states):
+    """An untrained PoseRAC: what is reported is what the model says."""
+    cfg = config()
+    options = dict(num_joints=17, dims=2, num_layers=1, num_heads=2, feedforward_channels=8)
+    cfg.model = dict(type='PoseRAC', num_classes=2, salient_states=salient_states, **options)
+    inferencer = build(cfg)
+    path = save(tmp_path / 'a.npy', person(3), person(2, push_ups=1), np.zeros((120, 17, 2)))
+    said = inferencer(path, return_datasamples=True, batch_size=2)['predictions']
+    result = inferencer(path, batch_size=3, out_dir=str(tmp_path / 'out'), draw='overview')
+    found = result['predictions'][0]['people']
+    for one, output in zip(found[:2], said, strict=False):
+        label = output['predicted_label']
+        assert one['class'] == CLASSES[label]
+        assert one['count'] == output['counts'][label] == len(one['counted_frames'])
+        assert 0 <= one['class_score'] <= 1
+    assert (found[2]['class'], found[2]['count'], found[2]['missing_frames']) == (None, 0, 120)
+    assert len(result['visualization']) == 3
