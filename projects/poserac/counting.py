@@ -116,6 +116,7 @@ def _smooth(scores: np.ndarray, momentum: float) -> np.ndarray:
         values[rest:, whole] = 0
     values *= 1.0 - momentum
 
+    # As many steps whatever T and c are, each over all pieces of all classes.
     arrived = values[-1 - forgets, :-1].copy()  # (P - 1, c), at the end of each piece but the last
     for step in range(_PIECE - forgets, _PIECE):
         arrived *= momentum
@@ -339,7 +340,9 @@ class ClassVote:
 
     def __init__(self, num_classes: int, enter_threshold: float = 0.78) -> None:
         self.num_classes = _class_number(num_classes)
-        self.enter_threshold, *_ = _options(enter_threshold, 0.0, 0.0)
+        if not 0 <= enter_threshold <= 1:
+            raise ValueError(f'enter_threshold is {enter_threshold}, expected a number from 0 to 1')
+        self.enter_threshold = float(enter_threshold)
         self.reset()
 
     def reset(self) -> None:

@@ -443,7 +443,7 @@ def test_streamed_sums_equal_offline_to_the_bit(num_classes, order):
 
 
 def test_bad_input_of_classes():
-    with pytest.raises(ValueError, match='enter_threshold 1.5'):
+    with pytest.raises(ValueError, match='enter_threshold is 1.5, expected a number from 0 to 1'):
         predict_class(ONES, enter_threshold=1.5)
     with pytest.raises(ValueError, match='scores hold nan in frame 0'):
         predict_class(PARTLY)
