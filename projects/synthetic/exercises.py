@@ -19,14 +19,14 @@ _PUSH_UP = Action(
     'stroke',
     1.9,
     keys=(
-        (0.45, {'pelvis flexion': 13.0, 'ball flexion': 13.0, 'neck flexion': -6.0}),
-        (0.55, {'pelvis flexion': 13.0, 'ball flexion': 13.0, 'neck flexion': -6.0}),
+        (0.45, {'pelvis flexion': 11.5, 'ball flexion': 11.5, 'neck flexion': -8.0}),
+        (0.55, {'pelvis flexion': 11.5, 'ball flexion': 11.5, 'neck flexion': -8.0}),
     ),
     rest={
         **_STRAIGHT_LEGS,
-        'pelvis flexion': 75.0,
+        'pelvis flexion': 76.5,
         'ankle flexion': 22.0,
-        'ball flexion': 50.0,
+        'ball flexion': 51.5,
         'neck flexion': -18.0,
         'head flexion': -14.0,
     },
@@ -41,17 +41,17 @@ _SIT_UP = Action(
     'stroke',
     2.6,
     keys=(
-        (0.45, {'pelvis flexion': 62.0, 'spine flexion': 24.0, 'neck flexion': 4.0}),
-        (0.53, {'pelvis flexion': 62.0, 'spine flexion': 24.0, 'neck flexion': 4.0}),
+        (0.45, {'pelvis flexion': 60.0, 'spine flexion': 24.0, 'neck flexion': 4.0}),
+        (0.53, {'pelvis flexion': 60.0, 'spine flexion': 24.0, 'neck flexion': 4.0}),
     ),
     rest={
-        'pelvis flexion': -88.0,
-        'neck flexion': 8.0,
+        'pelvis flexion': -84.0,
+        'neck flexion': 12.0,
         'head flexion': 4.0,
         'shoulder flexion': 106.0,  # the hands at the ears
         'shoulder abduction': 40.0,
         'shoulder twist': 2.0,
-        'elbow flexion': 130.0,
+        'elbow flexion': 122.0,
     },
     support=Support(
         anchors=('Hips',),
@@ -77,7 +77,7 @@ _PULL_UP = Action(
     support=Support(
         anchors=('Hips',),
         place=(0.0, 1340.0, 0.0),
-        grips=(Grip('arm', (310.0, 2345.0, 0.0), _ON_BAR, (0.85, -0.3, 0.35)),),
+        grips=(Grip('arm', (310.0, 2345.0, 0.0), _ON_BAR, (0.45, -0.85, 0.1)),),
     ),
 )
 _BENCH_PRESS = Action(
@@ -94,7 +94,7 @@ _BENCH_PRESS = Action(
         place=(0.0, 500.0, 0.0),
         grips=(
             Grip('leg', (230.0, 68.8, 430.0), _SOLE_DOWN, (0.25, 1.0, 0.6)),
-            Grip('arm', (330.0, 985.0, -440.0), _ON_BAR, (0.85, -0.45, 0.3)),
+            Grip('arm', (330.0, 970.0, -440.0), _ON_BAR, (0.85, -0.45, 0.3)),
         ),
     ),
 )
@@ -104,9 +104,9 @@ def _circling(phase: np.ndarray) -> Angles:
     """Legs together around the hands; phase 0 is with the legs before the body."""
     front, left = np.cos(2 * np.pi * phase), np.sin(2 * np.pi * phase)
     angles: Angles = {
-        'root x': 230 * left,
+        'root x': 190 * left,
         'root y': 30 * front,
-        'root z': 60 + 210 * front,
+        'root z': 50 + 170 * front,
         'pelvis flexion': -42 * front,
         'pelvis bend': -42 * left,
         'neck flexion': 14 * front,

@@ -30,7 +30,7 @@ class Exercise:
     Args:
         action: The mover's action.
         salient: Phases of the two salient poses in a repetition, from 0 to 1: I is the extreme
-            away from rest, II the rest pose it comes back to.
+            away from rest, II the rest pose it comes back to, in the repetition's last frame.
         yaws: Ranges of where the person faces, degrees to the left of the camera; each equally
             likely.
     """
@@ -55,16 +55,11 @@ EXERCISES = {
 _JOINTS = tuple(BLAZEPOSE_LANDMARKS.values())
 _HIPS = [_JOINTS.index('LeftUpLeg'), _JOINTS.index('RightUpLeg')]
 _COLUMNS = 302  # as many as the published files have, whatever the counts
-# Who is alive to chance keeps away from the other data sets' streams of the same seed.
+# Keeps the videos' streams apart from those of other data sets of the same seed.
 _STREAM = zlib.crc32(b'repcount')
 # Estimators err more at hands and feet.
-_LOOSENESS = np.array(
-    [
-        1.6 if any(part in name for part in ('Hand', 'Foot', 'pinky', 'index', 'thumb', 'heel'))
-        else 1.0
-        for name in _JOINTS
-    ]
-)  # fmt: skip
+_LOOSE = ('Hand', 'Foot', 'pinky', 'index', 'thumb', 'heel')
+_LOOSENESS = np.array([1.6 if any(part in name for part in _LOOSE) else 1.0 for name in _JOINTS])
 
 
 @dataclass(frozen=True)
@@ -201,25 +196,27 @@ def _perform(
     scale = rng.uniform(0.9, 1.08)
     longest = min(0.25 * num_frames / fps, 3.0)  # seconds of standing or walking
     idle = [
-        int(fps * rng.uniform(0.3, 1.0) * longest) if rng.random() < min(1.5 * difficulty, 0.6)
-        else 0
+        int(fps * rng.uniform(0.3, 1.0) * longest) * (rng.random() < min(1.5 * difficulty, 0.6))
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     fails, idles = rng.random(2) < (0.2 * difficulty, 0.4)
     action = ACTIONS[exercise.action]
     name = exercise.action
     if fails and (idles or action.kind != 'stroke'):
         name, idle = ('idle', 'talk')[rng.integers(2)], [0, 0]
+    frames = num_frames - sum(idle)
+    cycles = ACTIONS[name].kind == 'gait'
     motion = sample_motion(
         name,
-        num_frames - sum(idle),
+        # a gait starts anywhere in its cycle; a video starts with a whole one
+        frames + (int(3 * action.seconds / style.tempo * fps) if cycles else 0),
         fps,
         rng,
         difficulty=difficulty,
         style=style,
         aborts=1.0 if fails else None,
     )
-    motion = motion.turned(yaw)
+    motion = _clipped(motion, motion.repetitions[0, 0] if cycles else 0, frames).turned(yaw)
     middle = motion.translation.mean(axis=0) * (1, 0, 1)
     motion = replace(motion, translation=motion.translation - middle)
     for frames, first in zip(idle, (True, False), strict=True):
@@ -229,6 +226,17 @@ def _perform(
     motion = replace(motion, translation=motion.translation + np.array(place))
     exercising = slice(idle[0], num_frames - idle[1])
     return _Show(motion, motion.landmarks(_JOINTS), exercising)
+
+
+def _clipped(motion: Motion, start: int, num_frames: int) -> Motion:
+    repetitions = motion.repetitions - start
+    inside = (repetitions[:, 0] >= 0) & (repetitions[:, 1] <= num_frames)
+    return replace(
+        motion,
+        rotations=motion.rotations[start : start + num_frames],
+        translation=motion.translation[start : start + num_frames],
+        repetitions=repetitions[inside],
+    )
 
 
 def _joined(

@@ -311,11 +311,12 @@ def sample_mix(
                 total[key] = total.get(key, 0.0) + layer.weight * np.full(num_frames, value)
     if support is None:
         _flatten_soles(total, planted, num_frames)
+    steadiness = 1.0 if support is None else _STEADIED
     for key, value in both_sides(style.posture).items():
-        total[key] = total.get(key, 0.0) + value
+        total[key] = total.get(key, 0.0) + steadiness * value
     if difficulty > 0:
         for key in _NOISY:
-            size = difficulty * _NOISY[key] * (1.0 if support is None else _STEADIED)
+            size = difficulty * _NOISY[key] * steadiness
             total[key] = total.get(key, 0.0) + size * smooth_noise(num_frames, fps, rng)
         total['heading'] = np.cumsum(turning) / fps
     for key in (f'{side} {joint} flexion' for side in SIDE_SIGN for joint in ('elbow', 'knee')):
@@ -338,7 +339,7 @@ def sample_mix(
     )
 
 
-# Of the noise this much is left to who holds on with the hands, lies or sits.
+# So much of posture and noise is left to who holds on with hands or feet: out of reach they slide.
 _STEADIED = 0.5
 # Size of the noise at difficulty 1, degrees. The legs carry the body and get none: noise there
 # would make the standing figure skate.
