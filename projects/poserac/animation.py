@@ -122,9 +122,8 @@ class _Stage:
         self.missing = missing_poses(self.poses)
         self.times, self.unit = time_axis(len(poses), frame_rate)
         self.digits = '.0f' if frame_rate is None else '.1f'
-        self.hold = max(
-            1, round(0.35 * (frame_rate or 25))
-        )  # frames that a new count stays highlighted
+        # frames that the number stays highlighted when it has grown
+        self.hold = max(1, round(0.35 * (frame_rate or 25)))
         low, high = pose_limits(self.poses)
         if size is not None:
             low, high = np.zeros(2) - 0.5, np.array(size) - 0.5
@@ -148,18 +147,14 @@ class _Stage:
         (self.past,) = axes.plot([], [], color=INK, lw=2 * thin, **style)
         self.cursor = axes.axvline(0, color='black', lw=1.2, **style)
         (self.dot,) = axes.plot([], [], 'o', ms=8, mec='white', mew=1.2, **style)
-        text = self.figure.text
-        text(24 / WIDTH, 1 - 0.55 * HEADING / total[1], title, size=11, color=INK, va='center')
-        column, style = 0.85, dict(ha='center', va='center')
-        middle = (PANEL + PICTURE / 2) / total[1]
-        self.number = text(
-            column, middle + 0.06, '', size=96, fontweight='bold', animated=True, **style
-        )
+        text, middle = self.figure.text, (PANEL + PICTURE / 2) / total[1]
+        name = dict(color=INK, va='center', parse_math=False)  # a $ in a name is a $
+        text(24 / WIDTH, 1 - 0.55 * HEADING / total[1], title, size=11, **name)
         size_of_name = min(22, 20 * 16 / max(len(class_name), 1))
-        text(column, middle - 0.13, class_name, size=size_of_name, color=INK, **style)
-        self.clock = text(
-            column, middle - 0.2, '', size=11, color='#6b7280', animated=True, **style
-        )
+        text(0.85, middle - 0.13, class_name, size=size_of_name, ha='center', **name)
+        style = dict(ha='center', va='center', animated=True)
+        self.number = text(0.85, middle + 0.06, '', size=96, fontweight='bold', **style)
+        self.clock = text(0.85, middle - 0.2, '', size=11, color='#6b7280', **style)
         self.canvas.draw()
         self.still = self.canvas.copy_from_bbox(self.figure.bbox)
         corners = self.picture.get_window_extent()

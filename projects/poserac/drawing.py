@@ -235,8 +235,10 @@ def plot_counts(
     counted = f'{len(trace.counted)} counted'
     if true_count is not None:
         counted += f', {true_count} true'
-    figure.text(0.055, 0.955, title, fontsize=14, fontweight='bold', va='center', color=INK)
-    figure.text(0.925, 0.955, counted, fontsize=14, va='center', ha='right', color=COUNTED)
+    style = dict(fontsize=14, va='center')
+    name = dict(fontweight='bold', color=INK, parse_math=False)  # a $ in a name is a $
+    figure.text(0.055, 0.955, title, **name, **style)
+    figure.text(0.925, 0.955, counted, ha='right', color=COUNTED, **style)
 
     top.set(xlim=axes.get_xlim(), ylim=(-0.16, 1.16))
     top.set_axis_off()

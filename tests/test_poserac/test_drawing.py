@@ -97,7 +97,7 @@ def test_trace_counts_what_is_counted():
 def test_overview_shows_triggers_counts_and_truth(tmp_path):
     poses, score, repetitions = squats()
     path = tmp_path / 'new' / 'squat.png'
-    plot_counts(str(path), poses, count_trace(score), COCO, 'squat', 15.0, repetitions, 5)
+    plot_counts(str(path), poses, count_trace(score), COCO, 'a $q^ b$', 15.0, repetitions, 5)
     with Image.open(path) as image:
         assert image.size == (1300, 560)
         for colour in (SALIENT_1, SALIENT_2, COUNTED, TRUE[0]):
@@ -145,7 +145,9 @@ def test_animation_moves_and_is_coloured_by_the_score(tmp_path):
     poses, score, _ = squats()
     trace = count_trace(score)
     path = tmp_path / 'new' / 'squat.gif'
-    draw_counts(str(path), poses, trace, COCO, class_name='squat', frame_rate=15.0, max_frames=50)
+    draw_counts(
+        str(path), poses, trace, COCO, class_name='$^$', title='$_$', frame_rate=15.0, max_frames=50
+    )
     frames = gif_frames(path)
     assert len(frames) == 50
     assert frames[0].size == (800, 592)
@@ -159,9 +161,10 @@ def test_animation_moves_and_is_coloured_by_the_score(tmp_path):
 
 
 def test_animation_lights_the_number_up_when_it_grows(tmp_path):
-    poses, score, _ = squats()
+    poses, score, _ = (part[:70] for part in squats())
     trace = count_trace(score)
     draw_counts(str(tmp_path / 'a.gif'), poses, trace, COCO, frame_rate=15.0)
+    assert len(trace.counted) == 2
     numbers = [frame.crop((560, 40, 800, 300)) for frame in gif_frames(tmp_path / 'a.gif')]
     green = np.array([share(number, COUNTED) for number in numbers])
     for frame in trace.counted:
@@ -214,7 +217,7 @@ def test_long_sequences_take_seconds(tmp_path):
     start = time.perf_counter()
     draw_counts(str(tmp_path / 'a.gif'), poses, count_trace(scores), COCO, max_frames=20)
     plot_counts(str(tmp_path / 'a.png'), poses, count_trace(scores), COCO)
-    assert time.perf_counter() - start < 10  # about 1 s on an idle machine
+    assert time.perf_counter() - start < 30  # about 1 s on an idle machine
     assert len(gif_frames(tmp_path / 'a.gif')) == 20
 
 
