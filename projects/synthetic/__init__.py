@@ -7,6 +7,7 @@ from projects.synthetic.figure import CHANNELS, LANDMARKS, Motion, rotations_fro
 from projects.synthetic.human36m import human36m_motion, write_human36m
 from projects.synthetic.kinetics_tps import kinetics_tps_video, write_kinetics_tps
 from projects.synthetic.rendering import Rendering, render
+from projects.synthetic.repcount import repcount_video, write_repcount
 from projects.synthetic.sampling import Layer, Style, Timeline, sample_mix, sample_motion
 from projects.synthetic.scene import Scene, sample_scene
 from projects.synthetic.scenery import Appearance
@@ -27,10 +28,12 @@ __all__ = [
     'human36m_motion',
     'kinetics_tps_video',
     'render',
+    'repcount_video',
     'rotations_from_angles',
     'sample_mix',
     'sample_motion',
     'sample_scene',
     'write_human36m',
     'write_kinetics_tps',
+    'write_repcount',
 ]
