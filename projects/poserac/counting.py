@@ -294,7 +294,6 @@ def predict_class(
     scores: ArrayLike | torch.Tensor,
     salient2_scores: ArrayLike | torch.Tensor | None = None,
     enter_threshold: float = 0.78,
-    class_scores: ArrayLike | torch.Tensor | None = None,
 ) -> int:
     """The class that a sequence shows, found without ground truth.
 
@@ -303,16 +302,17 @@ def predict_class(
     class of that score. The most votes win; among equals, or if there are no votes at all, the
     highest mean score does.
 
-    With scores of both salient poses it is the class with the largest sum of both over all frames.
+    With scores of both salient poses it is the class of which both are seen: each score is summed
+    over the frames, and the product of the two sums is the largest. Several classes share a resting
+    pose, in which a person spends most of the time; a sum of both scores would be a guess at which
+    of them.
 
     Args:
         scores: (T, C) score of salient pose I of each class; NaN in all classes of a frame where
             there is no pose.
-        salient2_scores: (T, C) score of salient pose II. Missing on the same frames.
+        salient2_scores: (T, C) score of salient pose II, comparable between the classes, not the
+            complement of the first. Missing on the same frames.
         enter_threshold: What a vote needs, where salient pose I alone has scores.
-        class_scores: (T, C) how much a frame shows a class in either salient pose, in place of
-            ``salient2_scores`` where the sum of both is at hand: ``scores`` then only say where
-            there is no pose.
 
     Returns:
         Index of the class; among equals in everything the first; -1 if no frame has a pose.
@@ -322,8 +322,11 @@ def predict_class(
             missing in some classes of a frame only, or ``enter_threshold`` is not in [0, 1].
     """
     first = _numbers(scores, 'scores', 'T, C')
+    second = None
+    if salient2_scores is not None:
+        second = _numbers(salient2_scores, 'salient2_scores', 'T, C')
     vote = ClassVote(first.shape[1], enter_threshold)
-    vote._add(first, *_either(salient2_scores, class_scores, 'T, C'))
+    vote._add(first, second)
     return vote.label
 
 
@@ -348,44 +351,41 @@ class ClassVote:
     def reset(self) -> None:
         """Forget all frames."""
         self._votes = np.zeros(self.num_classes, dtype=np.int64)
-        self._sums = np.zeros(self.num_classes)
+        self._sums = np.zeros((2, self.num_classes))  # of the scores of salient poses I and II
         self._voting = None  # until a frame is seen: votes, or sums of both salient poses?
 
     def update(
         self,
         scores: ArrayLike | torch.Tensor,
         salient2_scores: ArrayLike | torch.Tensor | None = None,
-        class_scores: ArrayLike | torch.Tensor | None = None,
     ) -> None:
         """Take the next frame.
 
         Args:
             scores: (C,) score of salient pose I of each class; NaN in all where there is no pose.
             salient2_scores: (C,) score of salient pose II.
-            class_scores: (C,) how much the frame shows a class, in place of ``salient2_scores``.
 
         Raises:
             ValueError: If scores are no numbers of shape (C,), are infinite or missing in some
                 classes only, or frames before had other kinds of scores.
         """
-        name, second, adds = _either(salient2_scores, class_scores, 'C')
-        if second is not None:
-            second = _frame(second, name, self.num_classes)
-        self._add(_frame(scores, 'scores', self.num_classes), name, second, adds)
+        second = None
+        if salient2_scores is not None:
+            second = _frame(salient2_scores, 'salient2_scores', self.num_classes)
+        self._add(_frame(scores, 'scores', self.num_classes), second)
 
     @property
     def label(self) -> int:
         """The class so far, -1 if no frame had a pose."""
         if self._voting is None:
             return -1
-        if not self._voting:
-            return int(self._sums.argmax())
-        winners = self._votes == self._votes.max()
-        return int(np.where(winners, self._sums, -np.inf).argmax())
+        best = self._votes if self._voting else self._sums.prod(axis=0)
+        winners = best == best.max()
+        return int(np.where(winners, self._sums.sum(axis=0), -np.inf).argmax())
 
-    def _add(self, first: np.ndarray, name: str, second: np.ndarray | None, adds: bool) -> None:
-        """Take (T, C) scores, and others, which are to be added to them or to be used alone."""
-        seen = _seen_frames(first, second, name)
+    def _add(self, first: np.ndarray, second: np.ndarray | None) -> None:
+        """Take (T, C) scores of salient pose I, and of II or None."""
+        seen = _seen_frames(first, second)
         if not seen.any() or not self.num_classes:
             return
         voting = second is None
@@ -402,14 +402,10 @@ class ClassVote:
             highest = np.take_along_axis(first, best[:, None], axis=1)[:, 0]  # (T,)
             votes = best[highest.astype(np.float64) > self.enter_threshold]
             self._votes += np.bincount(votes, minlength=self.num_classes)
-        elif adds:
-            first = first.astype(np.float64) + second
-        else:
-            first = second
-        # Rows of contiguous classes are added one after another, as a stream adds them; along
-        # contiguous frames NumPy would add in pairs, and round otherwise.
-        rows = np.ascontiguousarray(first, dtype=np.float64)
-        self._sums += rows.sum(axis=0)
+        for sums, scores in zip(self._sums, (first,) if voting else (first, second), strict=False):
+            # Rows of contiguous classes are added one after another, as a stream adds them; along
+            # contiguous frames NumPy would add in pairs, and round otherwise.
+            sums += np.ascontiguousarray(scores, dtype=np.float64).sum(axis=0)
 
 
 def counts_under_protocols(
@@ -488,34 +484,18 @@ def _frame(scores: Any, name: str, num_classes: int) -> np.ndarray:
     return scores.astype(np.float64)[None]
 
 
-def _either(
-    salient2_scores: Any, class_scores: Any, shape: str
-) -> tuple[str, np.ndarray | None, bool]:
-    """Name and values of those scores that are given; whether they add to salient pose I's."""
-    if class_scores is None:
-        if salient2_scores is not None:
-            salient2_scores = _numbers(salient2_scores, 'salient2_scores', shape)
-        return 'salient2_scores', salient2_scores, True
-    if salient2_scores is not None:
-        raise ValueError('salient2_scores and class_scores are given, expected one of them')
-    return 'class_scores', _numbers(class_scores, 'class_scores', shape), False
-
-
-def _seen_frames(
-    first: np.ndarray, second: np.ndarray | None, second_name: str = 'salient2_scores'
-) -> np.ndarray:
+def _seen_frames(first: np.ndarray, second: np.ndarray | None) -> np.ndarray:
     """(T,) True = the frame has scores.
 
     Args:
         first: (T, C) scores.
-        second: (T, C) others, or None.
-        second_name: Of the others.
+        second: (T, C) scores of salient pose II, or None.
 
     Raises:
         ValueError: If a value is infinite, or missing where others of its frame are not.
     """
     missing = None
-    for name, scores in (('scores', first), (second_name, second)):
+    for name, scores in (('scores', first), ('salient2_scores', second)):
         if scores is None:
             continue
         if scores.shape != first.shape:

@@ -285,7 +285,7 @@ class PoseRAC(BaseModel):
                 result['loss'] = loss
         return results
 
-    def score(self, poses: Tensor) -> tuple[Tensor, Tensor | None]:
+    def score(self, poses: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Scores of poses, each on its own unless poses attend to the batch.
 
         Args:
@@ -293,27 +293,28 @@ class PoseRAC(BaseModel):
 
         Returns:
             (B, C) in [0, 1], how much a pose is salient pose I rather than II of each class; and
-            for separate salient states (B, C), how much a pose is either pose of each class, else
-            None. Float32, NaN where the pose is missing.
+            for separate salient states (B, C) each, how much it is salient pose I, and II, of each
+            class rather than of any other, else None. Float32, NaN where the pose is missing.
         """
         present = torch.isfinite(poses).flatten(1).all(dim=1)  # (B,)
-        scores = poses.new_full((len(poses), self.num_classes), torch.nan, dtype=torch.float32)
-        evidence = scores.clone() if self.salient_states == 'separate' else None
-        if not present.any():
-            return scores, evidence
+
+        def spread(values: Tensor) -> Tensor:
+            """Values of the poses present, (B, C) with the others NaN."""
+            result = values.new_full((len(poses), values.shape[1]), torch.nan)
+            result[present] = values
+            return result
+
         seen = poses[present]
         whole = len(seen) if self.attention == 'batch' else self.max_poses
-        logits = torch.cat([self.fc1(self.embed(part)) for part in seen.split(whole)]).float()
+        parts = [self.fc1(self.embed(part)) for part in seen.split(max(whole, 1)) if len(part)]
+        logits = torch.cat([*parts, self.fc1.weight.new_zeros(0, len(self.fc1.weight))]).float()
         if self.salient_states == 'shared':
-            scores[present] = logits.sigmoid()
-            return scores, None
+            return spread(logits.sigmoid()), None, None
         softmax = self.loss_type == 'softmax'
-        shares = logits.softmax(dim=1) if softmax else logits.sigmoid()
         log_shares = logits.log_softmax(dim=1) if softmax else F.logsigmoid(logits)
         first, second = log_shares.chunk(2, dim=1)  # (B', C) each
-        scores[present] = (first - second).sigmoid()  # p(I) / (p(I) + p(II)), without 0 / 0
-        evidence[present] = shares.chunk(2, dim=1)[0] + shares.chunk(2, dim=1)[1]
-        return scores, evidence
+        share = (first - second).sigmoid()  # p(I) / (p(I) + p(II)), without 0 / 0
+        return spread(share), spread(first.exp()), spread(second.exp())
 
     @torch.no_grad()
     def count(self, sequences: Sequence[Tensor]) -> list[dict[str, Any]]:
@@ -323,33 +324,35 @@ class PoseRAC(BaseModel):
             sequences: (T, J, D) normalised poses each, NaN where the pose is missing.
 
         Returns:
-            A dict a sequence: ``scores`` (T, C) float32 array; ``class_scores``, of separate
-            salient states, (T, C) how much a frame is either pose of a class, else None;
-            ``counts`` (C,) int64, of every class; ``predicted_label``, the class that the
-            sequence shows, -1 if no frame has a pose; ``thresholds``.
+            A dict a sequence: ``scores`` (T, C) float32 array, salient pose I rather than II;
+            ``class_scores``, of separate salient states, (T, C) how much a frame is either pose of
+            a class, else None; ``counts`` (C,) int64, of every class; ``predicted_label``, the
+            class that the sequence shows, -1 if no frame has a pose; ``thresholds``.
         """
         lengths = [len(sequence) for sequence in sequences]
         if self.attention == 'batch':
             parts = [self.score(sequence) for sequence in sequences]
         else:
-            scores, evidence = self.score(torch.cat(list(sequences)))
-            evidences = [None] * len(lengths) if evidence is None else evidence.split(lengths)
-            parts = list(zip(scores.split(lengths), evidences, strict=True))
+            together = self.score(torch.cat(list(sequences)))
+            split = [
+                [None] * len(lengths) if values is None else values.split(lengths)
+                for values in together
+            ]
+            parts = list(zip(*split, strict=True))
         results = []
-        for scores, evidence in parts:
-            scores = scores.cpu().numpy()
-            evidence = None if evidence is None else evidence.cpu().numpy()
-            label = predict_class(
-                scores,
-                enter_threshold=self.thresholds['enter_threshold'],
-                class_scores=evidence,
+        for part in parts:
+            scores, first, second = (
+                None if values is None else values.cpu().numpy() for values in part
             )
-            counts = count_repetitions(scores, **self.thresholds)
+            if first is None:
+                label = predict_class(scores, enter_threshold=self.thresholds['enter_threshold'])
+            else:
+                label = predict_class(first, second)
             results.append(
                 dict(
                     scores=scores,
-                    class_scores=evidence,
-                    counts=counts,
+                    class_scores=None if first is None else first + second,
+                    counts=count_repetitions(scores, **self.thresholds),
                     predicted_label=label,
                     thresholds=dict(self.thresholds),
                 )

@@ -75,15 +75,14 @@ class PoseRACStream:
             frame = min_max_normalize(np.stack([poses[track] for track in tracks]))  # (P, J, D)
             device = next(self.model.parameters()).device
             with torch.inference_mode():
-                scores, evidence = self.model.score(torch.from_numpy(frame).to(device))
+                scores, *both = self.model.score(torch.from_numpy(frame).to(device))
             scores = scores.cpu().numpy()  # (P, C)
+            # of shared salient states the class is voted for by salient pose I
+            both = [scores] if None in both else [values.cpu().numpy() for values in both]
             for index, track in enumerate(tracks):
                 counter, vote = self.people[track]
                 completed[track] = counter.update(scores[index])
-                vote.update(
-                    scores[index],
-                    class_scores=None if evidence is None else evidence[index].cpu().numpy(),
-                )
+                vote.update(*(values[index] for values in both))
         result = {}
         for track, (counter, vote) in self.people.items():
             label = vote.label if self.label is None else self.label

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
+from scipy.spatial.transform import Rotation
 
 from projects.keypoints import keypoint_layout
 from projects.poserac.poses import min_max_normalize, pose_bounds
@@ -70,21 +71,21 @@ class FlipPoses(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RotatePoses(BaseTransform):
-    """Turn poses about their middle by a random angle, as a camera placed elsewhere sees them.
+    """Turn poses about their middle by random angles, as a camera placed elsewhere sees them.
 
-    3-D poses are turned about the vertical axis, which mixes x and z; 2-D poses in the picture's
-    plane. It belongs before the normalisation: that scales the axes differently, and a turn of
-    what it gives would be a shear.
+    3-D poses are turned about the vertical axis, then tilted forward and sideways; 2-D poses are
+    tilted in the picture's plane. It belongs before the normalisation: that scales the axes
+    differently, and a turn of what it gives would be a shear.
 
     Args:
-        max_angle: Largest angle of 3-D poses, degrees.
-        max_tilt: Largest angle of 2-D poses, degrees; small, for what is upright stays so.
+        max_angle: Largest turn of 3-D poses about the vertical axis, degrees.
+        max_tilt: Largest tilt of each kind, degrees; small, for what is upright stays so.
 
     Raises:
         ValueError: If an angle is negative or above 180 degrees.
     """
 
-    def __init__(self, max_angle: float = 30.0, max_tilt: float = 10.0) -> None:
+    def __init__(self, max_angle: float = 30.0, max_tilt: float = 5.0) -> None:
         for name, value in (('max_angle', max_angle), ('max_tilt', max_tilt)):
             if not 0 <= value <= 180:
                 raise ValueError(f'{name} is {value!r}, expected degrees from 0 to 180')
@@ -92,18 +93,17 @@ class RotatePoses(BaseTransform):
         self.max_tilt = max_tilt
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Turn all poses of the sample by the same angle."""
+        """Turn all poses of the sample alike."""
         poses = results['poses']
-        depth = poses.shape[-1]
-        limit = self.max_angle if depth == 3 else self.max_tilt
-        angle = np.radians(np.random.uniform(-limit, limit))  # noqa: NPY002
         middle = sum(pose_bounds(poses)) / 2  # (..., 1, D)
-        plane = [0, 2] if depth == 3 else [0, 1]
-        turn = np.eye(depth)
-        turn[np.ix_(plane, plane)] = [
-            [np.cos(angle), -np.sin(angle)],
-            [np.sin(angle), np.cos(angle)],
-        ]
+        limits = (self.max_angle, self.max_tilt, self.max_tilt)
+        if poses.shape[-1] == 2:
+            limits = (self.max_tilt,)
+        angles = [np.random.uniform(-limit, limit) for limit in limits]  # noqa: NPY002
+        if poses.shape[-1] == 3:
+            turn = Rotation.from_euler('yxz', angles, degrees=True).as_matrix()
+        else:
+            turn = Rotation.from_euler('z', angles[0], degrees=True).as_matrix()[:2, :2]
         results['poses'] = ((poses - middle) @ turn.T + middle).astype(np.float32)
         return results
 

@@ -395,13 +395,15 @@ def test_equal_votes_go_by_the_mean():
 
 
 def test_class_of_both_salient_poses():
-    first, second = np.array([[0.9, 0.1], [0.2, 0.1]]), np.array([[0.0, 0.3], [0.1, 0.9]])
+    first, second = np.array([[0.9, 0.1], [0.2, 0.2]]), np.array([[0.1, 0.3], [0.1, 0.9]])
     assert predict_class(first) == 0
-    assert predict_class(first, second) == 1  # 1.2 and 1.4
-    assert predict_class(first, class_scores=first + second) == 1
-    assert predict_class(first, class_scores=first) == 0
-    with pytest.raises(ValueError, match='salient2_scores and class_scores are given'):
-        predict_class(first, second, class_scores=second)
+    assert predict_class(first, second) == 1  # 1.1 * 0.2 and 0.3 * 1.2
+    rest = np.tile([[0.0, 0.02, 0.0]], (50, 1)), np.tile([[0.5, 0.4, 0.1]], (50, 1))
+    raised = np.array([[0.02, 0.9, 0.0]] * 2), np.array([[0.0, 0.02, 0.1]] * 2)
+    first, second = (np.concatenate(parts) for parts in zip(rest, raised, strict=True))
+    assert (first + second).sum(axis=0).argmax() == 0  # the likelier rest, never raised
+    assert predict_class(first, second) == 1
+    assert predict_class(np.zeros((2, 3)), np.array([[0.1, 0.2, 0.1]] * 2)) == 1  # no product
 
 
 def test_no_class():
@@ -434,10 +436,10 @@ def test_streamed_sums_equal_offline_to_the_bit(num_classes, order):
     shuffled = rng.permuted(np.tile(rng.random((9000, 1)), num_classes), axis=0)
     scores = np.asarray(shuffled, order=order)  # equal but for their rounding
     offline, stream = ClassVote(num_classes), ClassVote(num_classes)
-    offline._add(scores, 'salient2_scores', None, True)
+    offline._add(scores, None)
     for row in scores:
         stream.update(row)
-    assert len(set(offline._sums)) > 1
+    assert len(set(offline._sums[0])) > 1
     assert offline._sums.tolist() == stream._sums.tolist()
     assert offline.label == stream.label == predict_class(scores)
 
@@ -447,8 +449,8 @@ def test_bad_input_of_classes():
         predict_class(ONES, enter_threshold=1.5)
     with pytest.raises(ValueError, match='scores hold nan in frame 0'):
         predict_class(PARTLY)
-    with pytest.raises(ValueError, match=r'class_scores have shape \(3, 2\), expected \(4, 2\)'):
-        predict_class(ONES, class_scores=ONES[:3])
+    with pytest.raises(ValueError, match=r'salient2_scores have shape \(3, 2\), expected \(4, 2\)'):
+        predict_class(ONES, ONES[:3])
     with pytest.raises(ValueError, match='num_classes is -1'):
         ClassVote(-1)
     vote = ClassVote(2)

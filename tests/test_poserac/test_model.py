@@ -81,8 +81,8 @@ def test_score_depends_on_company_only_with_batch_attention(norm_first):
     for attention in ('pose', 'batch'):
         model = small(attention=attention, norm_first=norm_first)
         with torch.no_grad():
-            alone, _ = model.score(poses)
-            together, _ = model.score(torch.cat([others, poses]))
+            alone, *_ = model.score(poses)
+            together, *_ = model.score(torch.cat([others, poses]))
         same = torch.allclose(alone, together[9:], atol=1e-6)
         assert same == (attention == 'pose')
 
@@ -120,16 +120,12 @@ def test_separate_scores_are_the_share_of_salient_pose_1(loss):
     model = small(salient_states='separate', loss=loss)
     poses = random_poses(6)
     with torch.no_grad():
-        scores, evidence = model.score(poses)
+        scores, first, second = model.score(poses)
         logits = model(poses).double()
     p = logits.softmax(dim=1) if loss == 'softmax' else logits.sigmoid()
-    first, second = p[:, :3], p[:, 3:]
-    np.testing.assert_allclose(evidence, first + second, rtol=1e-5)
-    if loss == 'softmax':
-        np.testing.assert_allclose(scores, first / (first + second), rtol=1e-5)
-    else:
-        odds = first / second
-        np.testing.assert_allclose(scores, odds / (1 + odds), rtol=1e-5)
+    np.testing.assert_allclose(first, p[:, :3], rtol=1e-5)
+    np.testing.assert_allclose(second, p[:, 3:], rtol=1e-5)
+    np.testing.assert_allclose(scores, p[:, :3] / (p[:, :3] + p[:, 3:]), rtol=1e-5)
 
 
 def test_alpha_weighs_the_losses_and_the_metric_loss_is_not_negated():
@@ -270,8 +266,8 @@ def test_sequences_of_a_batch_are_counted_as_alone():
 def test_long_videos_are_scored_in_parts():
     poses = random_poses(50)
     with torch.no_grad():
-        whole, _ = small().score(poses)
-        parts, _ = small(max_poses=7).score(poses)
+        whole, *_ = small().score(poses)
+        parts, *_ = small(max_poses=7).score(poses)
     torch.testing.assert_close(whole, parts, atol=1e-6, rtol=0)
 
 

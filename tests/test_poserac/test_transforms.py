@@ -120,9 +120,10 @@ def middle(pose):
 def test_rotation_turns_about_the_middle(dims, limit):
     pose = sequence(dims=dims)[0]
     plane = [0, 2] if dims == 3 else [0, 1]
+    options = dict(max_angle=30, max_tilt=0) if dims == 3 else dict(max_tilt=10)
     angles = []
     for _ in range(200):
-        result = apply(RotatePoses(max_angle=30, max_tilt=10), pose)
+        result = apply(RotatePoses(**options), pose)
         if dims == 3:
             np.testing.assert_allclose(result[:, 1], pose[:, 1], atol=1e-3)  # heights stay
         before, after = ((p - middle(pose))[:, plane] @ [1, 1j] for p in (pose, result))
@@ -133,6 +134,21 @@ def test_rotation_turns_about_the_middle(dims, limit):
     assert max(map(abs, angles)) <= limit + 0.01
     assert min(angles) < -0.8 * limit
     assert max(angles) > 0.8 * limit
+
+
+def test_tilt_moves_what_is_upright_a_little():
+    upright = np.zeros((13, 3), np.float32)
+    upright[:, 1] = np.linspace(-1, 1, 13)
+    leans = []
+    for _ in range(300):
+        result = apply(RotatePoses(max_angle=0, max_tilt=5), upright)
+        distances = np.linalg.norm(result, axis=1)
+        np.testing.assert_allclose(distances, abs(upright[:, 1]), atol=1e-5)
+        leans.append(np.degrees(np.arcsin(result[-1, [0, 2]])))
+    leans = np.array(leans)
+    assert (abs(leans) <= 5.01).all()
+    assert (leans.min(axis=0) < -4).all()  # to both sides, backwards and forwards
+    assert (leans.max(axis=0) > 4).all()
 
 
 def test_a_sequence_is_turned_by_one_angle():
