@@ -1,5 +1,6 @@
 """From poses or a video and a checkpoint to counts of every person, and their drawings."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from projects.poserac.annotations import canonical_action, read_action_list
 from projects.poserac.dataset import poserac_collate
 from projects.poserac.drawing import plot_counts
 from projects.poserac.poses import missing_poses
-from projects.poserac.sources import Source, read_source
+from projects.poserac.sources import PoseFinder, Source, lacks_poses, read_source
 from projects.poserac.trace import CountTrace
 from projects.poserac.transforms import NormalizePoses, PackPoses
 from projects.poserac.visualizer import grows_upwards, safe_name, trace_of
@@ -51,8 +52,8 @@ class PoseRACInferencer(BaseInferencer):
 
     - ``label``: name of the class, where it is known; the model finds it if None.
     - ``frame_rate``: frames a second; by default the video's, else the config's.
-    - ``poses_dir``, ``backend`` (``mmpose`` or ``mediapipe``) and ``extraction``, a dict of further
-      options of :func:`projects.poserac.pose_extraction.extract_video`.
+    - ``poses_dir``, ``backend`` (``mmpose`` or ``mediapipe``) and ``extraction``, a dict of options
+      as :class:`projects.poserac.sources.PoseFinder` takes them: ``extraction.people=2``.
     - ``out_dir``: folder for the drawings, none are made if None.
     - ``draw``: ``animation``, ``overview`` or ``both``; ``video_format``, ``mp4`` or ``gif``, of
       animations over a video; ``max_frames``, the most frames of an animation, longer ones show
@@ -62,10 +63,9 @@ class PoseRACInferencer(BaseInferencer):
     The result holds ``predictions``, one JSON-ready dict an input, and ``visualization``, the
     files drawn. An input that cannot be read is logged and has an ``error`` in place of people;
     where that is every input, it is an error. Of a person there are: ``class``, None if no frame
-    has a pose; ``class_known``, whether it was given; ``class_score``, the share of the frames with
-    a pose that vote for the class or, where the model tells the classes from all frames, the mean
-    score of the class; ``count``; ``counted_frames``, at which repetitions were complete;
-    ``frames`` and ``missing_frames``, how many there are and in how many there is no pose.
+    has a pose; ``class_known``, whether it was given; ``class_score``, see :func:`class_score`;
+    ``count``; ``counted_frames``, at which repetitions were complete; ``frames`` and
+    ``missing_frames``, how many there are and in how many there is no pose.
 
     Args:
         args: As in mmengine's ``BaseInferencer``.
@@ -130,6 +130,10 @@ class PoseRACInferencer(BaseInferencer):
 
     def _dispatch_kwargs(self, **kwargs: Any) -> tuple[dict, dict, dict, dict]:
         """Sort the options, and stop on a bad one before anything is computed."""
+        extraction = dict(kwargs.pop('extraction', None) or {})
+        for key in [key for key in kwargs if key.startswith('extraction.')]:  # of a command line
+            extraction[key.partition('.')[2]] = kwargs.pop(key)
+        kwargs['extraction'] = extraction
         for name, allowed in (('draw', DRAWINGS), ('video_format', ('mp4', 'gif'))):
             if name in kwargs and kwargs[name] not in allowed:
                 raise ValueError(f'{name} is {kwargs[name]!r}, expected one of {allowed}')
@@ -167,19 +171,20 @@ class PoseRACInferencer(BaseInferencer):
                 missing.
             ValueError: If there is but inputs that cannot be read.
         """
-        self.sources, failures = [], []
-        for path in inputs:
-            name = self._free_name(safe_name(path.resolve().stem))
-            try:
-                source = read_source(
-                    path, name, self.layout, self.dims, poses_dir, backend, extraction
-                )
-            except (FileNotFoundError, ValueError) as error:
-                print_log(f'left out: {error}', logger='current', level=logging.WARNING)
-                failures.append(error)
-                source = Source(str(path), name, error=str(error))
-            rate = frame_rate or source.frame_rate or self.frame_rate
-            self.sources.append(source._replace(frame_rate=rate))
+        self.sources, failures, finder = [], [], None
+        if backend is not None and any(lacks_poses(path, poses_dir) for path in inputs):
+            finder = PoseFinder(backend, self.layout, self.dims, extraction)
+        with contextlib.closing(finder) if finder else contextlib.nullcontext():
+            for path in inputs:
+                name = self._free_name(safe_name(path.resolve().stem))
+                try:
+                    source = read_source(path, name, self.layout, self.dims, poses_dir, finder)
+                except (FileNotFoundError, ValueError) as error:
+                    print_log(f'left out: {error}', logger='current', level=logging.WARNING)
+                    failures.append(error)
+                    source = Source(str(path), name, error=str(error))
+                rate = frame_rate or source.frame_rate or self.frame_rate
+                self.sources.append(source._replace(frame_rate=rate))
         if failures and len(failures) == len(self.sources):
             raise failures[0]
 
@@ -311,15 +316,17 @@ def class_score(output: dict[str, Any], label: int) -> float | None:
         label: The class; -1 for none.
 
     Returns:
-        0 to 1: the mean of the class scores or, without them, the share of the frames whose
-        highest score is this class's and above the enter threshold. None without class or frames.
+        0 to 1: the class's share of all class scores or, without them, the share of the frames
+        whose highest score is this class's and above the enter threshold. None without class or
+        frames.
     """
     scores = np.asarray(output['scores'])
     seen = ~np.isnan(scores).all(axis=1)
     if label < 0 or not seen.any():
         return None
     if output.get('class_scores') is not None:
-        return round(float(np.asarray(output['class_scores'])[seen, label].mean()), 4)
+        sums = np.asarray(output['class_scores'], dtype=float)[seen].sum(axis=0)  # (C,)
+        return round(float(sums[label] / max(sums.sum(), 1e-12)), 4)
     scores = scores[seen]
     votes = (scores.argmax(axis=1) == label) & (
         scores.max(axis=1) > output['thresholds']['enter_threshold']

@@ -1,5 +1,6 @@
 """Inputs of the inferencer: arrays of poses, and videos with poses beside them or to be found."""
 
+import inspect
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from projects.keypoints import KeypointLayout
+from projects.poserac import pose_extraction
 from projects.poserac.poses import read_poses
 from projects.poserac.video import video_length_and_rate
 
@@ -34,8 +36,7 @@ def read_source(
     layout: KeypointLayout,
     dims: int,
     poses_dir: str | None = None,
-    backend: str | None = None,
-    extraction: dict[str, Any] | None = None,
+    finder: 'PoseFinder | None' = None,
 ) -> Source:
     """Read the poses of an input.
 
@@ -45,8 +46,7 @@ def read_source(
         layout: Of the keypoints.
         dims: Coordinates of a joint.
         poses_dir: Folder of the videos' poses; that of the video if None.
-        backend: What finds the poses of videos that have none stored; nothing does if None.
-        extraction: Further options of :func:`projects.poserac.pose_extraction.extract_video`.
+        finder: What finds the poses of a video that has none stored; nothing does if None.
 
     Raises:
         FileNotFoundError: If the input is missing, or a video's poses are.
@@ -60,19 +60,90 @@ def read_source(
         raise ValueError(
             f'{path}: ends in {path.suffix!r}, expected .npy or a video {VIDEO_ENDINGS}'
         )
-    stored = Path(poses_dir or path.parent, f'{path.stem}.npy')
+    stored = _stored_poses(path, poses_dir)
     if stored.is_file():
         poses = read_poses(stored, layout, dims)
-    elif backend is None:
+    elif finder is None:
         raise FileNotFoundError(
             f'{path}: has no poses {stored}; set backend=mmpose or backend=mediapipe to find them'
         )
     else:
-        from projects.poserac.pose_extraction import extract_video  # loads a pose estimator
-
-        poses = extract_video(path, backend=backend, **(extraction or {}))
+        poses = finder(path)
     frames, rate = video_length_and_rate(path)
     if frames and abs(frames - len(poses)) > max(2, frames // 50):
         text = f'{path}: has {frames} frames, its poses {len(poses)}: the drawing may not fit'
         print_log(text, logger='current', level=logging.WARNING)
     return Source(str(path), name, poses, rate, str(path))
+
+
+def lacks_poses(path: Path, poses_dir: str | None = None) -> bool:
+    """Whether an input is a video whose poses are not stored.
+
+    Args:
+        path: The input.
+        poses_dir: As in :func:`read_source`.
+    """
+    is_video = path.suffix.lower() in VIDEO_ENDINGS and path.is_file()
+    return is_video and not _stored_poses(path, poses_dir).is_file()
+
+
+class PoseFinder:
+    """Finds the poses of videos by a pose estimator, which is loaded once.
+
+    Args:
+        backend: ``mmpose`` or ``mediapipe``.
+        layout: Of the keypoints.
+        dims: Coordinates of a joint.
+        options: Of :func:`projects.poserac.pose_extraction.extract_video` and of the backend's
+            extractor: ``people``, ``track_by``, ``pose_model`` ...
+
+    Raises:
+        ImportError: If the backend is not installed.
+        ValueError: If there is no such backend or option, or it does not find what is needed.
+    """
+
+    def __init__(
+        self,
+        backend: str,
+        layout: KeypointLayout,
+        dims: int,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        options = dict(options or {})
+        known = set(inspect.signature(pose_extraction.extract_video).parameters)
+        known -= {'path', 'extractor', 'backend', 'options'}
+        self.options = {name: options.pop(name) for name in known & set(options)}
+        people = self.options.get('people', 1)
+        try:
+            self.extractor = pose_extraction.build_extractor(
+                backend, people, **{'layout': layout.name, **options}
+            )
+        except TypeError as error:
+            raise ValueError(f'extraction: {sorted(options)}: {error}') from error
+        self.dims = dims
+        if self.extractor.dims < dims:
+            self.close()
+            raise ValueError(
+                f'backend {backend!r} finds {self.extractor.dims} coordinates of a joint, but the '
+                f'model takes {dims}'
+            )
+
+    def __call__(self, path: Path) -> np.ndarray:
+        """Poses (T, P, J, D) of a video.
+
+        Args:
+            path: The video.
+
+        Raises:
+            ValueError: If it cannot be read.
+        """
+        poses = pose_extraction.extract_video(path, self.extractor, **self.options)
+        return poses[..., : self.dims]
+
+    def close(self) -> None:
+        """Give back what the estimator holds."""
+        self.extractor.close()
+
+
+def _stored_poses(path: Path, poses_dir: str | None) -> Path:
+    return Path(poses_dir or path.parent, f'{path.stem}.npy')

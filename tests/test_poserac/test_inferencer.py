@@ -10,9 +10,12 @@ from mmengine.model import BaseModel
 from mmengine.registry import INFERENCERS, MODELS
 from PIL import Image
 
+from projects.keypoints import keypoint_layout
+from projects.poserac import pose_extraction
 from projects.poserac.counting import count_repetitions, predict_class
 from projects.poserac.inferencer import PoseRACInferencer, class_score
 from projects.poserac.model import PoseRAC  # noqa: F401 - registers it
+from projects.poserac.pose_extraction import Pose, PoseExtractor
 from tools.demo import run
 
 CLASSES = ['push_up', 'squat']
@@ -179,7 +182,7 @@ def write_video(path, num_frames=60, size=(160, 120)):
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 15, size)
     for number in range(num_frames):
-        writer.write(np.full((size[1], size[0], 3), 40 + number, np.uint8))
+        writer.write(np.full((size[1], size[0], 3), 40 + 3 * number, np.uint8))
     writer.release()
     return str(path)
 
@@ -202,6 +205,57 @@ def test_video_with_poses_beside_it_or_elsewhere(inferencer, tmp_path):
     result = inferencer(video, out_dir=str(tmp_path / 'out'), **options)
     assert result['predictions'][0]['people'][0]['count'] == 1
     assert result['visualization'] == [str(tmp_path / 'out' / 'squats.gif')]
+
+
+class ExtractorForTests(PoseExtractor):
+    """Tells from a frame's brightness which one it is, and sees one person that does squats."""
+
+    closed = 0
+
+    def __init__(self, layout=None):
+        super().__init__(keypoint_layout('coco').joint_names, 2, layout)
+
+    def __call__(self, frame, seconds):
+        number = round((float(frame.mean()) - 40) / 3)
+        keypoints = person(2, num_frames=60)[number]
+        if np.isnan(keypoints).any():
+            return []
+        return [Pose(keypoints, np.ones(17), np.array([20, 10, 100, 110]))]
+
+    def close(self):
+        type(self).closed += 1
+
+
+def test_poses_of_videos_are_found(inferencer, tmp_path, monkeypatch):
+    built = []
+
+    def build_extractor(backend, people=1, **options):
+        built.append((backend, people))
+        return ExtractorForTests(**options)
+
+    monkeypatch.setattr(pose_extraction, 'build_extractor', build_extractor)
+    videos = [write_video(tmp_path / f'{name}.mp4') for name in 'ab']
+    (tmp_path / 'bad.mp4').write_text('no video')
+    inputs = [*videos, str(tmp_path / 'bad.mp4')]
+    options = {'backend': 'mmpose', 'extraction': dict(track_by='iou'), 'extraction.people': 2}
+    ExtractorForTests.closed = 0
+    result = inferencer(inputs, **options, out_dir=str(tmp_path / 'out'), max_frames=3)
+    for prediction in result['predictions'][:2]:
+        assert [one['count'] for one in prediction['people']] == [2, 0]
+        assert [one['missing_frames'] for one in prediction['people']] == [4, 60]
+    assert 'bad.mp4: cannot be read' in result['predictions'][2]['error']
+    assert built == [('mmpose', 2)]  # once for all videos
+    assert ExtractorForTests.closed == 1
+    assert len(result['visualization']) == 4
+
+    save(tmp_path / 'a.npy', person(1, num_frames=60))
+    inferencer(videos[0], **options)
+    assert len(built) == 1  # stored poses need none
+    with pytest.raises(ValueError, match=r"extraction: \['mistyped'\]"):
+        inferencer(videos[1], backend='mmpose', extraction=dict(mistyped=1))
+    three = build(config(dims=3))
+    with pytest.raises(ValueError, match='finds 2 coordinates of a joint, but the model takes 3'):
+        three(videos[1], backend='mmpose')
 
 
 def test_poses_of_another_length_are_told(inferencer, tmp_path, log):
@@ -272,6 +326,7 @@ def test_class_score():
     assert class_score(output, -1) is None
     shares = np.array([[0.6, 0.4], [np.nan, np.nan], [0.2, 0.8], [0.5, 0.5], [0.1, 0.9]])
     assert class_score(dict(output, class_scores=shares), 0) == 0.35
+    assert class_score(dict(output, class_scores=3 * shares), 0) == 0.35  # of sigmoids
 
 
 def test_config_without_a_test_set():
