@@ -251,11 +251,15 @@ class MediaPipeExtractor(PoseExtractor):
         self.follows_one = people == 1
         self.min_confidence = min_confidence
         self._estimator: Any = None
+        self._used = False
         self.start()
 
     def start(self) -> None:
         """Forget earlier frames: the next one begins another video."""
+        if self._estimator is not None and not self._used:
+            return
         self.close()
+        self._used = False
         confidence = dict.fromkeys(
             ('min_pose_detection_confidence', 'min_pose_presence_confidence'), self.min_confidence
         )
@@ -285,6 +289,7 @@ class MediaPipeExtractor(PoseExtractor):
             seconds: Time since the start of the video.
         """
         rgb = np.ascontiguousarray(frame[..., ::-1])
+        self._used = True
         if self.model_path is None:
             found = self._estimator.process(rgb).pose_landmarks
             people = [] if found is None else [found.landmark]

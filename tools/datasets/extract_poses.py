@@ -190,7 +190,7 @@ def parse_options(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argp
     group.add_argument('--device', help=text, **_UNSET)
     group = parser.add_argument_group('mediapipe', "pip install 'mmkinesis[mediapipe]'")
     text = (
-        f'model to download, {MEDIAPIPE_MODEL_URL} [the one that MediaPipe before 0.10.31 brings '
+        f'model to download, {MEDIAPIPE_MODEL_URL} [the one that MediaPipe up to 0.10.21 brings '
         'along]'
     )
     group.add_argument('--model-path', type=Path, help=text, **_UNSET)
