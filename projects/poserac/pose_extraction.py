@@ -35,7 +35,7 @@ class Pose(NamedTuple):
     keypoints: np.ndarray
     """(J, D) float32 pixels."""
     scores: np.ndarray
-    """(J,) how sure the estimator is of each keypoint, 0 to 1."""
+    """(J,) how sure the estimator is of each keypoint, 0 to about 1."""
     box: np.ndarray
     """(4,) xyxy pixels."""
 
@@ -178,7 +178,7 @@ class MMPoseExtractor(PoseExtractor):
             samples = inference_bottomup(self.model, frame)
         poses = []
         for sample in samples:
-            found = sample.pred_instances
+            found = sample.pred_instances.cpu().numpy()
             keypoints, scores = np.asarray(found.keypoints), np.asarray(found.keypoint_scores)
             boxes = np.asarray(found.bboxes) if 'bboxes' in found else map(_box_around, keypoints)
             poses += map(self._pose, keypoints[..., :2], scores, boxes)

@@ -188,7 +188,11 @@ def parse_options(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argp
     group.add_argument('--det-threshold', type=float, help=text, **_UNSET)
     text = 'such as cuda:0 or cpu [the best there is]'
     group.add_argument('--device', help=text, **_UNSET)
-    group = parser.add_argument_group('mediapipe', "pip install 'mmkinesis[mediapipe]'")
+    group = parser.add_argument_group(
+        'mediapipe',
+        "pip install 'mmkinesis[mediapipe]'. It brings an OpenCV that needs libGL; where there is "
+        'none, pip install --force-reinstall --no-deps opencv-python-headless afterwards.',
+    )
     text = (
         f'model to download, {MEDIAPIPE_MODEL_URL} [the one that MediaPipe up to 0.10.21 brings '
         'along]'
@@ -226,7 +230,7 @@ def main(argv: list[str] | None = None) -> None:
         if not outputs:
             return
         extractor = build_extractor(args.backend, args.people, layout=args.layout, **options)
-    except (FileNotFoundError, ImportError, ValueError) as error:
+    except (OSError, ImportError, ValueError) as error:  # OSError: no download, too
         parser.error(str(error))
     with closing(extractor):
         layout = extractor.layout.name if extractor.layout else 'none of the known ones'
