@@ -32,6 +32,8 @@ setup(
         'tests': ['pytest>=8', 'hypothesis>=6.100', 'ruff==0.17.5'],
         # Reads video files; the pictures need nothing more.
         'demos': ['decord>=0.6'],
+        # One of two pose estimators of tools/datasets/extract_poses.py; the other is mmpose.
+        'mediapipe': ['mediapipe>=0.10.14'],
         # As in the OpenMMLab libraries themselves, mmengine and its siblings are an extra: with
         # mmengine required, pip would follow its requirement of opencv-python, and install that
         # over the headless OpenCV of a server that has no libGL.

@@ -159,3 +159,38 @@ def test_classifier_is_the_documents():
             if step.type == 'SampleFrames'
         )
         assert (frames.clip_len, frames.frame_interval, frames.num_clips) == (32, 2, 1)
+
+
+def poserac_config(name):
+    return Config.fromfile(ROOT / 'configs' / name)
+
+
+# layers and metric loss, row by row of Tables 1 and 4
+POSERAC_ROWS = {
+    'poserac.py': (6, dict(kind='triplet')),
+    'poserac/poserac_linear.py': (0, None),
+    'poserac/poserac_contrastive.py': (6, dict(kind='contrastive', pos_margin=0, neg_margin=1)),
+    'poserac/poserac_circle.py': (6, dict(kind='circle', m=0.4, gamma=80)),
+}
+
+
+@pytest.mark.parametrize('name', POSERAC_ROWS)
+def test_rows_of_poseracs_tables(name):
+    layers, loss = POSERAC_ROWS[name]
+    cfg = poserac_config(name)
+    assert cfg.model.num_layers == layers
+    found = cfg.model.metric_loss
+    assert found == (loss and dict(type='PoseRACMetricLoss', **loss))
+    # what all rows share: the document's settings and the original's thresholds
+    assert (cfg.model.num_heads, cfg.model.num_joints * cfg.model.dims) == (9, 99)
+    assert cfg.model.alpha == 0.01
+    assert cfg.optim_wrapper.optimizer == dict(type='Adam', lr=2.5e-4)
+    assert (cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size) == (20, 16)
+    thresholds = (cfg.model.enter_threshold, cfg.model.exit_threshold, cfg.model.momentum)
+    assert thresholds == (0.78, 0.4, 0.4)
+
+
+def test_cells_of_poseracs_sweep_train_longer():
+    cfg = poserac_config('poserac/poserac_sweep.py')
+    assert cfg.train_cfg.max_epochs == 50
+    assert cfg.default_hooks.checkpoint.save_best == 'salient/loss'

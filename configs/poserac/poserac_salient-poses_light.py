@@ -4,7 +4,6 @@ _base_ = ['./poserac_salient-poses.py']
 
 model = dict(
     num_layers=1,
-    feedforward_channels=400,
     norm_first=True,
     loss='softmax',
     label_smoothing=0.1,

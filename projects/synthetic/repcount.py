@@ -18,7 +18,7 @@ from projects.synthetic.figure import BLAZEPOSE_LANDMARKS, CONTACTS, Motion
 from projects.synthetic.sampling import Style, sample_motion
 
 SPLITS = ('train', 'valid', 'test')
-VIDEOS_PER_ACTION = {'train': 12, 'valid': 3, 'test': 6}
+VIDEOS_PER_ACTION = {'train': 24, 'valid': 3, 'test': 12}
 
 _FRONT, _SIDE = ((-25.0, 25.0), (25.0, 65.0), (-65.0, -25.0)), ((60.0, 100.0), (-100.0, -60.0))
 

@@ -340,3 +340,46 @@ def test_bad_options_are_named(changes, message):
 def test_wrong_number_of_joints_is_named():
     with pytest.raises(ValueError, match=r'\(2, 5, 3\), expected \(B, 4, 3\)'):
         small()(random_poses(2, joints=5))
+
+
+def _gathered_gradient(rank, port, folder):
+    """Gradient of half the batch, as DDP averages it: run in each of two processes."""
+    import os
+
+    import torch.distributed as dist
+
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    dist.init_process_group('gloo', rank=rank, world_size=2)
+    weight, embeddings, labels = _metric_problem()
+    half = slice(4 * rank, 4 * rank + 4)
+    loss = PoseRACMetricLoss('contrastive', neg_margin=2.0)(embeddings[half] @ weight, labels[half])
+    loss.backward()
+    dist.all_reduce(weight.grad)
+    if rank == 0:
+        torch.save(dict(loss=loss.detach(), grad=weight.grad / 2), folder / 'two.pth')
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def _metric_problem():
+    torch.manual_seed(5)
+    weight = torch.randn(6, 3, requires_grad=True)
+    return weight, torch.randn(8, 6), torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+
+
+def test_two_processes_compare_all_embeddings(tmp_path):
+    """Halves with no pair between them would give another loss; the gradient is the whole one's."""
+    import socket
+
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        port = sock.getsockname()[1]
+    torch.multiprocessing.start_processes(
+        _gathered_gradient, (port, tmp_path), nprocs=2, start_method='spawn'
+    )
+    two = torch.load(tmp_path / 'two.pth', weights_only=True)
+    weight, embeddings, labels = _metric_problem()
+    loss = PoseRACMetricLoss('contrastive', neg_margin=2.0)(embeddings @ weight, labels)
+    loss.backward()
+    torch.testing.assert_close(two['loss'], loss.detach())
+    torch.testing.assert_close(two['grad'], weight.grad)
