@@ -23,7 +23,7 @@ demo: setup
 	$(VENV_PYTHON) tools/quick_demo.py
 
 test: lint
-	$(VENV_PYTHON) -m pytest -m 'not slow'
+	$(VENV_PYTHON) -m pytest -m 'not slow' -n 2 --dist loadgroup
 
 test-slow: setup
 	$(VENV_PYTHON) -m pytest -m slow

@@ -193,7 +193,14 @@ class Case(NamedTuple):
     log: str
 
 
-@pytest.fixture(scope='module', params=METHODS, ids=lambda method: Path(method.config).stem)
+@pytest.fixture(
+    scope='module',
+    # a method is trained once, so all of its tests run in one process
+    params=[
+        pytest.param(method, marks=pytest.mark.xdist_group(method.config)) for method in METHODS
+    ],
+    ids=[Path(method.config).stem for method in METHODS],
+)
 def case(request, tmp_path_factory) -> Case:
     """The small config, trained once without interruption through tools/train.py."""
     method = request.param
