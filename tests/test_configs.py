@@ -193,4 +193,5 @@ def test_rows_of_poseracs_tables(name):
 def test_cells_of_poseracs_sweep_train_longer():
     cfg = poserac_config('poserac/poserac_sweep.py')
     assert cfg.train_cfg.max_epochs == 50
+    assert cfg.model.attention == 'batch'
     assert cfg.default_hooks.checkpoint.save_best == 'salient/loss'

@@ -48,7 +48,9 @@ ROWS: dict[str, tuple[str, dict | None]] = {
 }
 BASELINES = {
     'random forest, 300 trees': lambda: RandomForestClassifier(300, random_state=0),
-    'logistic regression': lambda: LogisticRegression(max_iter=2000),
+    'logistic regression': lambda: make_pipeline(
+        StandardScaler(), LogisticRegression(max_iter=2000)
+    ),
     'support vectors, RBF, C 10': lambda: make_pipeline(StandardScaler(), SVC(C=10)),
 }
 SCORES = ('accuracy', 'class_accuracy', 'state_accuracy')
