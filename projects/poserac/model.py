@@ -33,7 +33,8 @@ class PoseRAC(BaseModel):
         num_joints: Joints of a pose J.
         dims: Coordinates of a joint D.
         num_layers: Encoder layers; 0 for the linear layer alone.
-        num_heads: Attention heads, a divisor of J * D.
+        num_heads: Attention heads, a divisor of J * D. They share out what a pose attends to: with
+            ``attention='pose'`` there is one thing, and their number only changes the dropout.
         feedforward_channels: Width of the layers' feed-forward part.
         dropout: Dropout in the layers.
         attention: What a pose attends to. ``'pose'``: itself alone, so that a frame scores the
@@ -101,7 +102,11 @@ class PoseRAC(BaseModel):
                 )
         for name, value, least in (
             ('num_classes', num_classes, 1),
+            ('num_joints', num_joints, 1),
+            ('dims', dims, 1),
             ('num_layers', num_layers, 0),
+            ('num_heads', num_heads, 1),
+            ('feedforward_channels', feedforward_channels, 1),
             ('max_poses', max_poses, 1),
         ):
             if value < least:
@@ -112,8 +117,17 @@ class PoseRAC(BaseModel):
                 f'num_heads is {num_heads}, but {num_joints} joints of {dims} numbers can be '
                 f'shared by {heads} heads only'
             )
-        if not 0 <= alpha <= 1:
-            raise ValueError(f'alpha is {alpha}, expected a number from 0 to 1')
+        for name, value in (
+            ('alpha', alpha),
+            ('dropout', dropout),
+            ('label_smoothing', label_smoothing),
+        ):
+            if not 0 <= value <= 1:
+                raise ValueError(f'{name} is {value}, expected a number from 0 to 1')
+        if label_smoothing and loss != 'softmax':
+            raise ValueError(
+                f"label_smoothing is {label_smoothing}, but only loss='softmax' has it"
+            )
         self.num_classes = num_classes
         self.num_joints = num_joints
         self.dims = dims
@@ -243,7 +257,15 @@ class PoseRAC(BaseModel):
 
         Returns:
             ``loss_classify`` and, if there is one, ``loss_metric``, weighted by alpha.
+
+        Raises:
+            ValueError: If a label is none of the model's classes.
         """
+        if int(label.max()) >= self.num_classes:
+            raise ValueError(
+                f'the batch holds class {int(label.max())}, but num_classes of the model is '
+                f'{self.num_classes}: set it to the number of classes of the data'
+            )
         embeddings = self.embed(poses)  # (B, J * D)
         classify = self.classification_loss(self.fc1(embeddings), label, state).mean()
         if self.metric_loss is None:
@@ -320,6 +342,8 @@ class PoseRAC(BaseModel):
     def count(self, sequences: Sequence[Tensor]) -> list[dict[str, Any]]:
         """Count the repetitions in sequences of poses.
 
+        The model should be in evaluation mode: in training mode dropout changes the scores.
+
         Args:
             sequences: (T, J, D) normalised poses each, NaN where the pose is missing.
 
@@ -329,6 +353,8 @@ class PoseRAC(BaseModel):
             a class, else None; ``counts`` (C,) int64, of every class; ``predicted_label``, the
             class that the sequence shows, -1 if no frame has a pose; ``thresholds``.
         """
+        if not sequences:
+            return []
         lengths = [len(sequence) for sequence in sequences]
         if self.attention == 'batch':
             parts = [self.score(sequence) for sequence in sequences]

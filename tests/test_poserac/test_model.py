@@ -325,6 +325,10 @@ def test_single_poses_are_classified():
         (dict(attention='all'), "attention is 'all'"),
         (dict(salient_states='both'), "salient_states is 'both'"),
         (dict(loss='softmax'), "loss is 'softmax'.*salient_states='shared'"),
+        (dict(num_heads=0), 'num_heads is 0, expected at least 1'),
+        (dict(feedforward_channels=0), 'feedforward_channels is 0'),
+        (dict(label_smoothing=0.1), "label_smoothing is 0.1, but only loss='softmax'"),
+        (dict(dropout=1.2), 'dropout is 1.2'),
         (dict(num_heads=5), 'num_heads is 5.*4 joints of 3 numbers'),
         (dict(alpha=1.5), 'alpha is 1.5'),
         (dict(num_layers=-1), 'num_layers is -1'),
@@ -335,6 +339,26 @@ def test_single_poses_are_classified():
 def test_bad_options_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         small(**changes)
+
+
+@pytest.mark.parametrize('states', ['shared', 'separate'])
+def test_label_beyond_the_classes_is_named(states):
+    model = small(salient_states=states)
+    with pytest.raises(ValueError, match='holds class 3, but num_classes of the model is 3'):
+        model.loss(random_poses(2), torch.tensor([0, 3]), torch.tensor([0, 0]))
+
+
+def test_no_sequences():
+    assert small().count([]) == []
+
+
+def test_heads_share_out_nothing_of_a_pose_alone():
+    """What the README says of Table 3: the number of heads cannot matter but by dropout."""
+    for attention in ('pose', 'batch'):
+        models = [small(num_heads=heads, attention=attention) for heads in (1, 3)]
+        models[1].load_state_dict(models[0].state_dict())
+        one, three = (model(random_poses(5)) for model in models)
+        assert torch.allclose(one, three, atol=1e-6) == (attention == 'pose')
 
 
 def test_wrong_number_of_joints_is_named():
