@@ -1,6 +1,8 @@
-"""Writing files and folders whole or not at all, and where parsed data is kept."""
+"""Writing files and folders whole or not at all, their names, and where parsed data is kept."""
 
+import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -57,6 +59,22 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         os.replace(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def safe_name(name: str) -> str:
+    """A name without what means something to a file system, another one for every name.
+
+    Letters and digits of any script stay. Where something else had to go, a hash of the whole name
+    follows, so that ``a b`` and ``a.b`` do not end up in one file.
+
+    Args:
+        name: Such as a video's.
+    """
+    safe = re.sub(r'[^\w-]', '_', name)
+    if safe == name:
+        return name
+    digest = hashlib.blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()
+    return f'{safe}-{digest}'
 
 
 def default_cache_dir(kind: str) -> Path:

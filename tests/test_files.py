@@ -1,8 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
 
-from projects.files import default_cache_dir, whole_file, whole_folder
+from projects.files import default_cache_dir, safe_name, whole_file, whole_folder
 
 
 def test_file_appears_only_when_complete(tmp_path):
@@ -28,6 +29,15 @@ def test_interrupted_write_leaves_what_was_there(tmp_path):
         write_and_fail()
     assert target.read_text() == 'before'
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_names_of_files_differ_where_names_do():
+    assert safe_name('跳_Übung-1') == '跳_Übung-1'
+    names = ['a b', 'a.b', 'a_b', 'a/b', '../a b', '...a b', '']
+    safe = [safe_name(name) for name in names]
+    assert len(set(safe)) == len(names)
+    assert all(re.fullmatch(r'[\w-]*', name) for name in safe)
+    assert safe_name('a b').startswith('a_b-')
 
 
 def test_cache_lies_where_the_environment_says(tmp_path, monkeypatch):

@@ -20,8 +20,8 @@ from projects.apct.drawing.picture import draw_parses, plan_cards
 from projects.apct.layout import read_names
 from projects.apct.people import check_count, official_people
 from projects.apct.transforms import LoadKineticsTPSFrame
-from projects.apct.visualizer import check_thresholds, safe_name, write_image
-from projects.files import whole_file
+from projects.apct.visualizer import check_thresholds, write_image
+from projects.files import safe_name, whole_file
 
 IMAGE_ENDINGS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 VIDEO_ENDINGS = ('.avi', '.mkv', '.mov', '.mp4', '.mpg', '.webm')

@@ -1,8 +1,6 @@
 """Drawing parses while testing (``tools/test.py --show-dir``)."""
 
-import hashlib
 import logging
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from mmengine.runner import Runner
 
 from projects.apct.drawing.picture import draw_beside, draw_parses
 from projects.apct.people import official_people
-from projects.files import whole_file
+from projects.files import safe_name, whole_file
 
 
 @HOOKS.register_module()
@@ -127,22 +125,6 @@ def check_thresholds(**thresholds: float) -> None:
     for name, value in thresholds.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise ValueError(f'{name} is {value!r}, expected a number in 0..1')
-
-
-def safe_name(name: str) -> str:
-    """A name without what means something to a file system, another one for every name.
-
-    Letters and digits of any script stay. Where something else had to go, a hash of the whole name
-    follows, so that ``a b`` and ``a.b`` do not end up in one file.
-
-    Args:
-        name: Such as a video's.
-    """
-    safe = re.sub(r'[^\w-]', '_', name)
-    if safe == name:
-        return name
-    digest = hashlib.blake2b(name.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()
-    return f'{safe}-{digest}'
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

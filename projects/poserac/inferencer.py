@@ -14,6 +14,7 @@ from mmengine.infer import BaseInferencer
 from mmengine.logging import print_log
 from mmengine.registry import INFERENCERS
 
+from projects.files import safe_name
 from projects.keypoints import keypoint_layout
 from projects.poserac.animation import draw_counts
 from projects.poserac.annotations import canonical_action, read_action_list
@@ -23,7 +24,7 @@ from projects.poserac.poses import missing_poses
 from projects.poserac.sources import PoseFinder, Source, lacks_poses, read_source
 from projects.poserac.trace import CountTrace
 from projects.poserac.transforms import NormalizePoses, PackPoses
-from projects.poserac.visualizer import grows_upwards, safe_name, trace_of
+from projects.poserac.visualizer import grows_upwards, trace_of
 
 DRAWINGS = ('animation', 'overview', 'both')
 

@@ -1,7 +1,7 @@
 """Drawing counts while testing (``tools/test.py --show-dir``)."""
 
 import logging
-import re
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from projects.files import safe_name
 from projects.keypoints import keypoint_layout
 from projects.poserac.annotations import pose_file
 from projects.poserac.drawing import plot_counts
@@ -67,7 +68,8 @@ class PoseRACVisualizationHook(Hook):
             if number % self.interval:
                 continue
             meta = data_batch['meta'][index]
-            path = Path(self.out_dir, f'{number:06d}_{safe_name(str(meta["name"]))}.png')
+            name = safe_name(os.path.splitext(meta['name'])[0])
+            path = Path(self.out_dir, f'{number:06d}_{name}.png')
             if get_rank():
                 path = path.with_name(f'rank{get_rank()}_{path.name}')
             try:
@@ -138,12 +140,3 @@ def grows_upwards(layout_name: str) -> bool:
         layout_name: Name of the layout.
     """
     return layout_name == 'ntu'
-
-
-def safe_name(name: str) -> str:
-    """A name without what means something to a file system.
-
-    Args:
-        name: Such as a video's.
-    """
-    return re.sub(r'[^\w-]', '_', name)

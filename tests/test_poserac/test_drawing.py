@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from projects.files import safe_name
 from projects.keypoints import keypoint_layout
 from projects.poserac.animation import draw_counts
 from projects.poserac.counting import count_repetitions
@@ -292,7 +293,7 @@ def run_hook(folder, number=3, **options):
 def test_hook_draws_every_nth_sequence(tmp_path):
     run_hook(tmp_path / 'drawn', interval=4)
     names = sorted(path.name for path in (tmp_path / 'drawn').iterdir())
-    assert names == ['000000_a_mp4.png', '000004____up_mp4.png', '000008_b_mp4.png']
+    assert names == ['000000_a.png', f'000004_{safe_name("../up")}.png', '000008_b.png']
 
 
 def test_hook_draws_poses_as_they_are_stored(tmp_path, monkeypatch):
@@ -303,7 +304,7 @@ def test_hook_draws_poses_as_they_are_stored(tmp_path, monkeypatch):
     np.save(tmp_path / 'poses' / 'a.npy', stored)
     monkeypatch.setattr(Runner.test_dataloader.dataset, 'pose_dir', tmp_path / 'poses')
     run_hook(tmp_path / 'with', number=1)
-    drawn = [tmp_path / folder / '000000_a_mp4.png' for folder in ('without', 'with')]
+    drawn = [tmp_path / folder / '000000_a.png' for folder in ('without', 'with')]
     assert drawn[0].read_bytes() != drawn[1].read_bytes()
 
 
