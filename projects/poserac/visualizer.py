@@ -25,7 +25,8 @@ from projects.poserac.trace import CountTrace, count_trace
 class PoseRACVisualizationHook(Hook):
     """Draw an overview of every n-th tested sequence: score, triggers, counts, counted poses.
 
-    The class that was predicted is drawn. A drawing that fails is logged and stops nothing.
+    The class that was predicted is drawn. A drawing that fails is logged and stops nothing. Of a
+    test on single poses, in which nothing is counted, there are no drawings; the log says so.
 
     Args:
         enable: Whether to draw at all.
@@ -61,6 +62,12 @@ class PoseRACVisualizationHook(Hook):
     ) -> None:
         """Draw the sequences of this batch whose turn it is."""
         if not self.enable:
+            return
+        if 'meta' not in data_batch:
+            if not self._seen:  # the first batch
+                text = f'{type(self).__name__}: nothing is drawn, the test is on single poses'
+                print_log(text, logger='current')
+            self._seen += len(outputs)
             return
         dataset = runner.test_dataloader.dataset
         for index, output in enumerate(outputs):

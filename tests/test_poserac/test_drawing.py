@@ -10,6 +10,7 @@ from PIL import Image
 
 from projects.files import safe_name
 from projects.keypoints import keypoint_layout
+from projects.poserac import visualizer
 from projects.poserac.animation import draw_counts
 from projects.poserac.counting import count_repetitions
 from projects.poserac.drawing import (
@@ -312,6 +313,19 @@ def test_hook_survives_what_cannot_be_drawn(tmp_path, monkeypatch):
     monkeypatch.setitem(Runner.test_dataloader.dataset.metainfo, 'layout', 'penn')
     run_hook(tmp_path / 'drawn', number=1)
     assert not (tmp_path / 'drawn').exists()
+
+
+def test_hook_draws_no_single_poses(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(visualizer, 'print_log', lambda text, **options: said.append(text))
+    hook = PoseRACVisualizationHook(enable=True, out_dir=str(tmp_path / 'drawn'), interval=1)
+    batch = dict(poses=torch.zeros(4, 17, 2), label=[0] * 4, state=[1] * 4)
+    hook.before_test_epoch(Runner())
+    for index in range(3):
+        outputs = [dict(class_state_scores=np.zeros(4))] * 4
+        hook.after_test_iter(Runner(), index, batch, outputs)
+    assert not (tmp_path / 'drawn').exists()
+    assert said == ['PoseRACVisualizationHook: nothing is drawn, the test is on single poses']
 
 
 def test_hook_options():
