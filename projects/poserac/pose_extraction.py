@@ -231,7 +231,7 @@ class MediaPipeExtractor(PoseExtractor):
             import mediapipe
         except ImportError as error:
             raise ImportError(
-                "MediaPipe is not installed; pip install 'mmkinesis[mediapipe]' installs it"
+                "MediaPipe is not installed; in the checkout, pip install -e '.[mediapipe]' does it"
             ) from error
         if model_path is None:
             if not hasattr(mediapipe, 'solutions'):

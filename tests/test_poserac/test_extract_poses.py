@@ -446,7 +446,7 @@ def test_without_mediapipe(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         tool.main([video, '--out-dir', str(tmp_path), '--backend', 'mediapipe'])
     assert stop.value.code == 2
-    assert "pip install 'mmkinesis[mediapipe]'" in capsys.readouterr().err
+    assert "pip install -e '.[mediapipe]'" in capsys.readouterr().err
 
 
 # ---- the tool

@@ -190,8 +190,9 @@ def parse_options(argv: list[str] | None) -> tuple[argparse.ArgumentParser, argp
     group.add_argument('--device', help=text, **_UNSET)
     group = parser.add_argument_group(
         'mediapipe',
-        "pip install 'mmkinesis[mediapipe]'. It brings an OpenCV that needs libGL; where there is "
-        'none, pip install --force-reinstall --no-deps opencv-python-headless afterwards.',
+        "In the checkout, pip install -e '.[mediapipe]'. It brings an OpenCV that needs libGL; "
+        'where there is none, pip install --force-reinstall --no-deps opencv-python-headless '
+        'afterwards.',
     )
     text = (
         f'model to download, {MEDIAPIPE_MODEL_URL} [the one that MediaPipe up to 0.10.21 brings '
