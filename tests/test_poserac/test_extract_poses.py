@@ -11,13 +11,12 @@ from projects.keypoints import LAYOUTS
 from projects.poserac.pose_extraction import (
     MediaPipeExtractor,
     MMPoseExtractor,
-    Pose,
     PoseExtractor,
-    PoseTracker,
     extract_video,
     iterate_video,
 )
 from projects.poserac.poses import read_poses
+from projects.poserac.tracking import Pose, PoseTracker
 from tools.datasets import extract_poses as tool
 
 COCO, BLAZEPOSE = LAYOUTS['coco'], LAYOUTS['blazepose']

@@ -15,7 +15,8 @@ from projects.poserac import pose_extraction
 from projects.poserac.counting import count_repetitions, predict_class
 from projects.poserac.inferencer import PoseRACInferencer, class_score
 from projects.poserac.model import PoseRAC  # noqa: F401 - registers it
-from projects.poserac.pose_extraction import Pose, PoseExtractor
+from projects.poserac.pose_extraction import PoseExtractor
+from projects.poserac.tracking import Pose
 from tools.demo import run
 
 CLASSES = ['push_up', 'squat']
