@@ -2,7 +2,7 @@
 
 The network and the training of the document, with a score for either salient pose of each class.
 Data: a CSV of 33 BlazePose landmarks a row (README, "Data"). All five folds at once, beside what
-scikit-learn makes of the same poses: tools/benchmarks/poserac_salient_poses.py.
+scikit-learn makes of the same poses: tools/analysis/poserac_salient_poses.py.
 """
 
 _base_ = ['../poserac.py']

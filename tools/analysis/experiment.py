@@ -1,6 +1,8 @@
 """What the analyses share: trainings that are repeated with settings changed, and their record."""
 
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +34,11 @@ def train(cfg: Config, work_dir: Path) -> Runner:
     return runner
 
 
-def best_checkpoint(work_dir: Path) -> Path:
-    """The checkpoint with the best validation score, which the checkpoint hook keeps one of.
-
-    Args:
-        work_dir: Folder of a finished training.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
-    found = sorted(work_dir.glob('best_*.pth'))
-    if not found:
-        raise FileNotFoundError(f'{work_dir}: holds no best_*.pth, was the training validated?')
-    return found[-1]
-
-
 class Record:
     """Results by name in a JSON file, so that an analysis goes on where it was interrupted.
+
+    A result is kept with a hash of the config it was made from, so that a change of that config is
+    noticed. A change of the code or of the data is not.
 
     Args:
         path: The file; read if it exists.
@@ -62,26 +52,37 @@ class Record:
         self.path = path
         self.settings = settings
         self.results: dict[str, dict[str, float]] = {}
+        self.hashes: dict[str, str] = {}
         if path.exists():
             try:
                 found = json.loads(path.read_text(encoding='utf-8'))
-                self.results = found['results']
+                self.results, self.hashes = found['results'], found['hashes']
                 other = found['settings']
             except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f'{path}: is no record of results: {error}') from error
+                raise ValueError(f'{path}: is no record of results: {error!r}') from error
             if other != settings:
                 raise ValueError(
                     f'{path}: holds results of {other}, expected {settings}; name another folder'
                 )
 
-    def add(self, name: str, scores: dict[str, float]) -> None:
-        """Keep a result.
+    def result(
+        self, name: str, content: Any, make: Callable[[], dict[str, float]]
+    ) -> dict[str, float]:
+        """The kept result; one that is missing, or of other content, is made and kept.
 
         Args:
             name: Name of the result.
-            scores: Its numbers.
+            content: What it is made from, such as a config as dict.
+            make: Makes it.
         """
-        self.results[name] = scores
+        text = json.dumps(content, sort_keys=True, default=repr)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        if name in self.results:
+            if self.hashes.get(name) == digest:
+                return self.results[name]
+            print(f'{name}: its config has changed since, so it is made again', flush=True)
+        self.results[name], self.hashes[name] = make(), digest
         with whole_file(self.path) as partial:
-            text = json.dumps(dict(settings=self.settings, results=self.results), indent=1)
-            partial.write_text(text, encoding='utf-8')
+            kept = dict(settings=self.settings, hashes=self.hashes, results=self.results)
+            partial.write_text(json.dumps(kept, indent=1), encoding='utf-8')
+        return self.results[name]

@@ -9,6 +9,10 @@ For each depth and each kind of encoder it prints
   loss in the table's heading.
 - accuracy: share of the held-out poses whose salient state is right.
 
+Validation happens once, after the last epoch, so the held-out fold steers nothing. The plateau
+schedule of the document's config therefore never steps; in 20 epochs, with a patience of 6, it
+hardly would.
+
 Example:
     python tools/analysis/poserac_depth.py configs/poserac/poserac_salient-poses.py
 """

@@ -2,6 +2,7 @@
 
 Trains one model a cell, tests the checkpoint of the lowest validation loss, and prints both tables
 under every protocol. Finished cells are kept: the same command goes on where it was interrupted.
+A cell whose config has changed since is trained again.
 
 Example:
     python tools/analysis/poserac_tables.py configs/poserac/poserac_sweep.py
@@ -10,12 +11,13 @@ Example:
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
-from experiment import Record, best_checkpoint, train
+from experiment import Record, train
 from mmengine.config import Config, DictAction
 
-PROTOCOLS = ('predicted', 'given', 'oracle')
+from projects.poserac.metric import PROTOCOLS
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -34,16 +36,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def cell(args: argparse.Namespace, layers: int, heads: int) -> dict[str, float]:
-    """Train and test the model of a cell.
+def load_config(args: argparse.Namespace, layers: int, heads: int) -> Config:
+    """The config of a cell.
 
     Args:
         args: Command line.
         layers: Encoder layers.
         heads: Attention heads.
-
-    Returns:
-        All numbers that the test metric gives, and the best validation loss.
     """
     cfg = Config.fromfile(args.config)
     options = {'model.num_layers': layers, 'model.num_heads': heads}
@@ -51,10 +50,32 @@ def cell(args: argparse.Namespace, layers: int, heads: int) -> dict[str, float]:
         for split in ('train', 'val', 'test'):
             options[f'{split}_dataloader.dataset.data_root'] = args.data_root
     cfg.merge_from_dict({**options, **args.cfg_options})
-    work_dir = args.out / f'layers{layers}_heads{heads}'
+    return cfg
+
+
+def train_cell(cfg: Config, work_dir: Path) -> dict[str, float]:
+    """Train and test the model of a cell.
+
+    Args:
+        cfg: The config.
+        work_dir: Folder of its logs and checkpoints.
+
+    Returns:
+        All numbers that the test metric gives, and the best validation loss.
+
+    Raises:
+        ValueError: If the config keeps no best checkpoint.
+    """
     runner = train(cfg, work_dir)
     history = runner.message_hub.get_scalar('val/salient/loss').data[0]
-    runner.load_checkpoint(str(best_checkpoint(work_dir)))
+    # not looked for in the folder, where an interrupted training may have left another one
+    best = runner.message_hub.get_info('best_ckpt')
+    if best is None:
+        raise ValueError(
+            f'{work_dir}: no best checkpoint was kept, expected default_hooks.checkpoint.save_best '
+            "to be 'salient/loss'"
+        )
+    runner.load_checkpoint(best)
     scores = runner.test()
     return {**scores, 'salient/loss': float(min(history))}
 
@@ -85,9 +106,8 @@ def main(argv: list[str] | None = None) -> None:
     cells = [(layers, heads) for layers in args.layers for heads in args.heads]
     for number, (layers, heads) in enumerate(cells, 1):
         name = f'layers{layers}_heads{heads}'
-        if name not in record.results:
-            record.add(name, cell(args, layers, heads))
-        scores = record.results[name]
+        cfg = load_config(args, layers, heads)
+        scores = record.result(name, cfg.to_dict(), partial(train_cell, cfg, args.out / name))
         texts = (f'{p} OBO {scores[f"count/{p}/OBO"]:.3f}' for p in PROTOCOLS)
         print(f'[{number}/{len(cells)}] {name}: {", ".join(texts)}', flush=True)
     for title, score in (
