@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
-from mmengine.config import ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.infer import BaseInferencer
 from mmengine.logging import print_log
 from mmengine.registry import INFERENCERS, init_default_scope
 from PIL import Image
@@ -22,6 +20,7 @@ from projects.apct.people import check_count, official_people
 from projects.apct.transforms import LoadKineticsTPSFrame
 from projects.apct.visualizer import check_thresholds, write_image
 from projects.files import safe_name, whole_file
+from projects.inference import MethodInferencer, tested_dataset
 
 IMAGE_ENDINGS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 VIDEO_ENDINGS = ('.avi', '.mkv', '.mov', '.mp4', '.mpg', '.webm')
@@ -49,7 +48,7 @@ class Frame(NamedTuple):
 
 
 @INFERENCERS.register_module()
-class PartParsingInferencer(BaseInferencer):
+class PartParsingInferencer(MethodInferencer):
     """Find people, their body parts and the parts' states.
 
     An input is an image file, a folder of images, a video file, or an image as an array (height,
@@ -85,7 +84,6 @@ class PartParsingInferencer(BaseInferencer):
         state_names: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        self.saved_meta: dict[str, Any] = {}
         self.sources: list[Source] = []  # of the call at hand
         super().__init__(*args, **kwargs)
         self.loader = LoadKineticsTPSFrame()
@@ -97,16 +95,9 @@ class PartParsingInferencer(BaseInferencer):
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         return super()._init_model(cfg, weights, device)
 
-    def _load_weights_to_model(
-        self, model: torch.nn.Module, checkpoint: dict | None, cfg: Any
-    ) -> None:
-        super()._load_weights_to_model(model, checkpoint, cfg)
-        meta = (checkpoint or {}).get('meta') or {}
-        self.saved_meta = meta.get('dataset_meta') or {}
-
     def _init_pipeline(self, cfg: Any) -> Callable:
         """The test pipeline without its loading steps: images are loaded by this class."""
-        steps = list(_test_dataset(cfg).get('pipeline', ()))
+        steps = list(tested_dataset(cfg).get('pipeline', ()))
         names = [str(getattr(s['type'], '__name__', s['type'])).split('.')[-1] for s in steps]
         kept = [s for s, name in zip(steps, names, strict=True) if not name.startswith('Load')]
         return Compose(kept)
@@ -114,13 +105,10 @@ class PartParsingInferencer(BaseInferencer):
     def _init_collate(self, cfg: Any) -> Callable:
         return pseudo_collate  # what detectors take; mmengine's search for it warns
 
-    def _init_visualizer(self, cfg: Any) -> None:
-        return None  # draws with functions of its own
-
     def _names(self, kind: str, given: Sequence[str] | None, count: int) -> list[str]:
         """Names of parts or states: given, the checkpoint's, the config's or the data set's."""
         key = f'{kind}_names'
-        dataset = _test_dataset(self.cfg)
+        dataset = tested_dataset(self.cfg)
         file = 'body_part.txt' if kind == 'part' else 'part_stat.txt'
         path = Path(dataset.get('data_root') or '', 'list', file)
         named = given or self.saved_meta.get(key) or (dataset.get('metainfo') or {}).get(key)
@@ -377,16 +365,6 @@ def write_video(path: Path, drawings: Iterable[np.ndarray], frame_rate: float) -
         finally:
             if writer is not None:
                 writer.release()
-
-
-def _test_dataset(cfg: Any) -> ConfigDict:
-    """The config of the data set to test on, inside of any wrappers."""
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset')
-    while dataset is not None and 'dataset' in dataset:
-        dataset = dataset.dataset
-    if dataset is None:
-        raise ValueError('the config has no test_dataloader.dataset, whose pipeline is needed')
-    return dataset
 
 
 def _kind(path: Path) -> str:

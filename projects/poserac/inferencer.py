@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from mmengine.config import ConfigDict
 from mmengine.dataset import Compose
-from mmengine.infer import BaseInferencer
 from mmengine.logging import print_log
 from mmengine.registry import INFERENCERS
 
 from projects.files import safe_name
+from projects.inference import MethodInferencer, tested_dataset
 from projects.keypoints import keypoint_layout
 from projects.poserac.animation import draw_counts
 from projects.poserac.annotations import canonical_action, read_action_list
@@ -42,7 +42,7 @@ class Person(NamedTuple):
 
 
 @INFERENCERS.register_module()
-class PoseRACInferencer(BaseInferencer):
+class PoseRACInferencer(MethodInferencer):
     """Count the repetitions of every person.
 
     An input is an ``.npy`` array of poses, see :func:`projects.poserac.poses.read_poses`, or a
@@ -83,33 +83,22 @@ class PoseRACInferencer(BaseInferencer):
     postprocess_kwargs: set = set()
 
     def __init__(self, *args: Any, classes: Sequence[str] | None = None, **kwargs: Any) -> None:
-        self.saved_meta: dict[str, Any] = {}
         self.sources: list[Source] = []  # of the call at hand
         self.known: int | None = None  # the class of the call at hand
         super().__init__(*args, **kwargs)
-        dataset = _test_dataset(self.cfg)
+        dataset = tested_dataset(self.cfg)
         self.layout = keypoint_layout(dataset.get('layout', 'blazepose'))
         self.dims = dataset.get('dims', 3)
         self.frame_rate = dataset.get('frame_rate')
         self.classes = self._class_names(classes, dataset)
 
-    def _load_weights_to_model(
-        self, model: torch.nn.Module, checkpoint: dict | None, cfg: Any
-    ) -> None:
-        super()._load_weights_to_model(model, checkpoint, cfg)
-        meta = (checkpoint or {}).get('meta') or {}
-        self.saved_meta = meta.get('dataset_meta') or {}
-
     def _init_pipeline(self, cfg: Any) -> Callable:
         """The test data set's, so that poses are normalised as they were in testing."""
-        steps = _test_dataset(cfg).get('pipeline')
+        steps = tested_dataset(cfg).get('pipeline')
         return Compose(steps or [NormalizePoses(), PackPoses()])
 
     def _init_collate(self, cfg: Any) -> Callable:
         return poserac_collate
-
-    def _init_visualizer(self, cfg: Any) -> None:
-        return None  # draws with functions of its own
 
     def _class_names(self, given: Sequence[str] | None, dataset: ConfigDict) -> tuple[str, ...]:
         """Given, the checkpoint's, or the config's; else numbers."""
@@ -333,13 +322,3 @@ def class_score(output: dict[str, Any], label: int) -> float | None:
         scores.max(axis=1) > output['thresholds']['enter_threshold']
     )
     return round(float(votes.mean()), 4)
-
-
-def _test_dataset(cfg: Any) -> ConfigDict:
-    """The config of the data set to test on, inside of any wrappers."""
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset')
-    while dataset is not None and 'dataset' in dataset:
-        dataset = dataset.dataset
-    if dataset is None:
-        raise ValueError('the config has no test_dataloader.dataset, whose layout is needed')
-    return dataset
