@@ -21,7 +21,7 @@ from projects.poserac.annotations import canonical_action, read_action_list
 from projects.poserac.dataset import poserac_collate
 from projects.poserac.drawing import plot_counts
 from projects.poserac.poses import missing_poses
-from projects.poserac.sources import PoseFinder, Source, lacks_poses, read_source
+from projects.poserac.sources import PoseFinder, Source, drawing_stems, lacks_poses, read_source
 from projects.poserac.trace import CountTrace
 from projects.poserac.transforms import NormalizePoses, PackPoses
 from projects.poserac.visualizer import grows_upwards, trace_of
@@ -162,19 +162,21 @@ class PoseRACInferencer(MethodInferencer):
             ValueError: If there is but inputs that cannot be read.
         """
         self.sources, failures, finder = [], [], None
+        taken: set[str] = set()
         if backend is not None and any(lacks_poses(path, poses_dir) for path in inputs):
             finder = PoseFinder(backend, self.layout, self.dims, extraction)
         with contextlib.closing(finder) if finder else contextlib.nullcontext():
             for path in inputs:
-                name = self._free_name(safe_name(path.resolve().stem))
                 try:
-                    source = read_source(path, name, self.layout, self.dims, poses_dir, finder)
+                    source = read_source(path, self.layout, self.dims, poses_dir, finder)
                 except (FileNotFoundError, ValueError) as error:
                     print_log(f'left out: {error}', logger='current', level=logging.WARNING)
                     failures.append(error)
-                    source = Source(str(path), name, error=str(error))
+                    source = Source(str(path), error=str(error))
                 rate = frame_rate or source.frame_rate or self.frame_rate
-                self.sources.append(source._replace(frame_rate=rate))
+                stems = drawing_stems(source, safe_name(path.resolve().stem), taken)
+                taken.update(stems)
+                self.sources.append(source._replace(frame_rate=rate, stems=stems))
         if failures and len(failures) == len(self.sources):
             raise failures[0]
 
@@ -188,14 +190,6 @@ class PoseRACInferencer(MethodInferencer):
         for chunk in self._get_chunk_data(people(), batch_size):
             persons, data = zip(*chunk, strict=True)
             yield list(persons), self.collate_fn(data)
-
-    def _free_name(self, name: str) -> str:
-        """A name that no input before has."""
-        taken, free, copy = {source.name for source in self.sources}, name, 1
-        while free in taken:
-            copy += 1
-            free = f'{name}_{copy}'
-        return free
 
     @torch.no_grad()
     def forward(
@@ -232,7 +226,7 @@ class PoseRACInferencer(MethodInferencer):
         paths = []
         for pred in preds:
             source, people = pred.source, pred.source.poses.shape[1]
-            stem = source.name if people == 1 else f'{source.name}_person{pred.number}'
+            stem = source.stems[pred.number]
             class_name = 'no class' if pred.label < 0 else self.classes[pred.label]
             title = Path(source.path).name
             title += f', person {pred.number} (of {people})' if people > 1 else ''

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,19 +21,19 @@ class Source(NamedTuple):
     """One input."""
 
     path: str
-    name: str
-    """Of its drawings; no two inputs of a call have the same."""
+    """Of an array in memory a name, ``array_0`` for the first input."""
     poses: np.ndarray | None = None
     """(T, P, J, D) as stored, not normalised; None if it cannot be read."""
     frame_rate: float | None = None
     video: str | None = None
     """What its poses are drawn over."""
     error: str | None = None
+    stems: tuple[str, ...] = ()
+    """Names of the drawings of each of its P people, which no other person of a call has."""
 
 
 def read_source(
     path: Path,
-    name: str,
     layout: KeypointLayout,
     dims: int,
     poses_dir: str | None = None,
@@ -42,7 +43,6 @@ def read_source(
 
     Args:
         path: An ``.npy`` array of poses, or a video.
-        name: Of its drawings.
         layout: Of the keypoints.
         dims: Coordinates of a joint.
         poses_dir: Folder of the videos' poses; that of the video if None.
@@ -55,7 +55,7 @@ def read_source(
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such video or array of poses')
     if path.suffix.lower() == '.npy':
-        return Source(str(path), name, read_poses(path, layout, dims))
+        return Source(str(path), read_poses(path, layout, dims))
     if path.suffix.lower() not in VIDEO_ENDINGS:
         raise ValueError(
             f'{path}: ends in {path.suffix!r}, expected .npy or a video {VIDEO_ENDINGS}'
@@ -73,7 +73,7 @@ def read_source(
     if frames and abs(frames - len(poses)) > max(2, frames // 50):
         text = f'{path}: has {frames} frames, its poses {len(poses)}: the drawing may not fit'
         print_log(text, logger='current', level=logging.WARNING)
-    return Source(str(path), name, poses, rate, str(path))
+    return Source(str(path), poses, rate, str(path))
 
 
 def lacks_poses(path: Path, poses_dir: str | None = None) -> bool:
@@ -85,6 +85,25 @@ def lacks_poses(path: Path, poses_dir: str | None = None) -> bool:
     """
     is_video = path.suffix.lower() in VIDEO_ENDINGS and path.is_file()
     return is_video and not _stored_poses(path, poses_dir).is_file()
+
+
+def drawing_stems(source: Source, name: str, taken: set[str]) -> tuple[str, ...]:
+    """Names of the drawings of an input's people: its name, with a number where that is taken.
+
+    Args:
+        source: The input.
+        name: What to name them after.
+        taken: Names of earlier drawings.
+
+    Returns:
+        P names, none of them taken.
+    """
+    people = 0 if source.poses is None else source.poses.shape[1]
+    for copy in count(1):
+        free = name if copy == 1 else f'{name}_{copy}'
+        stems = (free,) if people == 1 else tuple(f'{free}_person{k}' for k in range(people))
+        if taken.isdisjoint(stems):
+            return stems
 
 
 class PoseFinder:

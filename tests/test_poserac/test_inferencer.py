@@ -140,6 +140,24 @@ def test_every_person_is_counted(inferencer, tmp_path, batch_size):
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == sorted(drawn)
 
 
+def test_drawings_do_not_overwrite_one_another(inferencer, tmp_path):
+    alone, two = person(1), (person(2), person(3))
+    for order in (1, -1):
+        paths = [
+            save(tmp_path / 'a.npy', *two),
+            save(tmp_path / 'a_person0.npy', alone),
+            save(tmp_path / 'sub' / 'a_person0.npy', *two),
+            save(tmp_path / 'a person0.npy', alone),
+        ][::order]
+        out = tmp_path / f'out{order}'
+        drawn = inferencer(paths, out_dir=str(out), draw='overview')['visualization']
+        assert sorted(drawn) == sorted(str(path) for path in out.iterdir())
+        assert len(set(drawn)) == 6
+        names = [path.removeprefix(f'{out}/') for path in drawn]
+        if order == 1:
+            assert names[:3] == ['a_person0.png', 'a_person1.png', 'a_person0_2.png']
+
+
 def test_known_class_is_counted(inferencer, tmp_path):
     path = save(tmp_path / 'a.npy', person(5, push_ups=2), np.full_like(person(5), np.nan))
     for label, count in (('squat', 5), ('push_up', 2), ('pushups', 2)):
