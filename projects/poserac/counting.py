@@ -12,9 +12,10 @@ FIRST_SCORE = 0.5
 """The smoothed score before the first frame: neither salient pose."""
 
 _BLOCK = 1 << 18  # scores that are smoothed together: what comes of them fits the cache
+_FEW = 100_000  # scores, of which a filter is quicker than pieces
 _PIECE = 128  # frames after which a sequence is cut, to smooth the pieces side by side
 _FORGOTTEN = 80  # bits of a wrong start that smoothing loses before a piece begins; a double has 53
-_ABOVE_1, _BELOW_1, _ABOVE_2, _BELOW_2 = (np.uint8(1 << bit) for bit in range(4))
+_ABOVE_1, _BELOW_1, _ABOVE_2, _BELOW_2 = (np.uint8(1 << bit) for bit in range(4))  # zones
 
 
 def count_repetitions(
@@ -22,7 +23,6 @@ def count_repetitions(
     enter_threshold: float = 0.78,
     exit_threshold: float = 0.4,
     momentum: float = 0.4,
-    salient2_scores: ArrayLike | torch.Tensor | None = None,
     return_frames: bool = False,
 ) -> np.ndarray | tuple[np.ndarray, list[np.ndarray]]:
     """Count the repetitions of every class in a sequence, as the original code does.
@@ -33,8 +33,9 @@ def count_repetitions(
     ``exit_threshold`` on a later frame fires the armed trigger and disarms it.
 
     The salient pose whose trigger fires first is where repetitions start. One is counted whenever
-    the other's trigger fires and the last one to have fired was the start's. Where both fire on
-    one frame the first salient pose is taken to be the start, and to be the last to have fired.
+    the other's trigger fires and the last one to have fired was the start's. Never do both fire
+    on one frame: the two values cannot both be below a threshold of 0.5 or less, and with one of
+    more whatever arms a trigger fires the other.
 
     A frame without any score (no pose) changes nothing: counting goes on behind it as if it were
     not there.
@@ -45,8 +46,6 @@ def count_repetitions(
         enter_threshold: Above it a trigger is armed.
         exit_threshold: Below it an armed trigger fires, at most ``enter_threshold``.
         momentum: Share of the past in the smoothed scores, at least 0 and below 1.
-        salient2_scores: (T, C) score of salient pose II, if it has one of its own: the second
-            trigger's value is then this score, smoothed. Missing on the same frames.
         return_frames: Return also when the repetitions were counted.
 
     Returns:
@@ -55,32 +54,23 @@ def count_repetitions(
 
     Raises:
         ValueError: If a threshold or the momentum is out of its range, the scores are no numbers
-            of shape (T, C), two scores differ in shape, or a value is infinite or missing in some
-            classes of a frame only.
+            of shape (T, C), or a value is infinite or missing in some classes of a frame only.
     """
     enter, leave, momentum = _options(enter_threshold, exit_threshold, momentum)
-    first = _numbers(scores, 'scores', 'T, C')
-    second = None
-    if salient2_scores is not None:
-        second = _numbers(salient2_scores, 'salient2_scores', 'T, C')
-    seen = _seen_frames(first, second)
+    scores = _numbers(scores, 'scores', 'T, C')
+    seen = _seen_frames(scores)
     if not seen.all():
-        first, second = first[seen], None if second is None else second[seen]
-    length, num_classes = first.shape
+        scores = scores[seen]
+    length, num_classes = scores.shape
     counts = np.zeros(num_classes, dtype=np.int64)
     found = [np.zeros(0, dtype=np.int64)]
     block = max(1, _BLOCK // max(1, length))
     for start in range(0, num_classes if length else 0, block):
         part = slice(start, start + block)
-        values = _smooth(first[:, part], momentum)
-        zones = _zones(values, enter, leave)
-        if second is None:
-            opposite = np.subtract(1, values, out=values)
-        else:
-            opposite = _smooth(second[:, part], momentum)
-        zones |= _zones(opposite, enter, leave) << 2  # the bits of trigger II
-        rows, steps = _completed(_in_order(zones)[:, :length])
-        counts[part] = np.bincount(rows, minlength=zones.shape[-1])
+        zones = trigger_zones(_smooth(scores[:, part], momentum), enter, leave)  # (S, P, c)
+        zones = zones.transpose(2, 1, 0).reshape(zones.shape[2], -1)[:, :length]  # (c, T)
+        rows, steps = _completed(*fired_triggers(zones), length)
+        counts[part] = np.bincount(rows, minlength=len(zones))
         found.append(steps)
     if not return_frames:
         return counts
@@ -91,9 +81,10 @@ def count_repetitions(
 def _smooth(scores: np.ndarray, momentum: float) -> np.ndarray:
     """Smoothed scores, to the bit what the sum frame by frame gives.
 
-    Each frame needs the one before, which leaves a processor waiting. So the sequence is cut into
-    pieces of S frames, and all of them are smoothed at once, each from where the last frames of the
-    piece before lead from a guess. The guess does not matter any more, bit for bit, where the piece
+    Each frame needs the one before, which leaves a processor waiting: with 1,000 classes a filter
+    would take most of the time of counting. So a sequence of many scores is cut into pieces of S
+    frames, and all of them are smoothed at once, each from where the last frames of the piece
+    before lead from a guess. The guess does not matter any more, bit for bit, where the piece
     before in the end arrives at that very start; where it does not, a filter goes frame by frame.
 
     Args:
@@ -106,11 +97,11 @@ def _smooth(scores: np.ndarray, momentum: float) -> np.ndarray:
     """
     length, num_classes = scores.shape
     forgets = math.ceil(_FORGOTTEN / -math.log2(momentum)) if momentum else 0  # frames
-    if length <= _PIECE or forgets >= _PIECE:
-        return _filter(scores, momentum).T[:, None]  # (T, 1, c)
+    if scores.size < _FEW or forgets >= _PIECE:
+        return filter_scores(scores, momentum).T[:, None]  # (T, 1, c)
     whole, rest = divmod(length, _PIECE)
     values = np.empty((_PIECE, whole + (rest > 0), num_classes))
-    values[:, :whole] = scores[: whole * _PIECE].reshape(whole, _PIECE, -1).swapaxes(0, 1)
+    values[:, :whole] = scores[: whole * _PIECE].reshape(whole, _PIECE, num_classes).swapaxes(0, 1)
     if rest:
         values[:rest, whole] = scores[whole * _PIECE :]
         values[rest:, whole] = 0
@@ -131,13 +122,21 @@ def _smooth(scores: np.ndarray, momentum: float) -> np.ndarray:
     wrong = np.flatnonzero((values[-1, :-1] != arrived).any(axis=0))
     if len(wrong):
         padded = np.zeros((len(wrong), values.shape[1] * _PIECE))
-        padded[:, :length] = _filter(scores[:, wrong], momentum)
+        padded[:, :length] = filter_scores(scores[:, wrong], momentum)
         values[..., wrong] = padded.reshape(len(wrong), -1, _PIECE).T
     return values
 
 
-def _filter(scores: np.ndarray, momentum: float) -> np.ndarray:
-    """Smoothed scores of (T, c), frame by frame, as (c, T) float64."""
+def filter_scores(scores: np.ndarray, momentum: float) -> np.ndarray:
+    """Smoothed scores, as :func:`count_repetitions` has them.
+
+    Args:
+        scores: (T, C), none missing.
+        momentum: Share of the past.
+
+    Returns:
+        (C, T) float64.
+    """
     shares = np.array(scores.T, dtype=np.float64, order='C')
     shares *= 1.0 - momentum
     # The filter's own factor on the scores is 1, so that each product is rounded before the sum
@@ -146,45 +145,71 @@ def _filter(scores: np.ndarray, momentum: float) -> np.ndarray:
     return lfilter([1.0], [1.0, -momentum], shares, axis=1, zi=past)[0]
 
 
-def _zones(values: np.ndarray, enter: float, leave: float) -> np.ndarray:
-    """Whether a trigger's values are above or below its thresholds, as the bits of trigger I."""
-    above, below = values > enter, values < leave
-    return above.view(np.uint8) | below.view(np.uint8) << 1
-
-
-def _in_order(folded: np.ndarray) -> np.ndarray:
-    """What :func:`_smooth` cut into pieces, (S, P, c), as (c, P * S) in order of time."""
-    return folded.transpose(2, 1, 0).reshape(folded.shape[2], -1)
-
-
-def _completed(zones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Class and frame of each repetition, by class and then by frame.
+def trigger_zones(
+    smoothed: np.ndarray, enter_threshold: float, exit_threshold: float
+) -> np.ndarray:
+    """Whether the values of both triggers are above or below the thresholds.
 
     Args:
-        zones: (c, T) bits of both triggers.
+        smoothed: Smoothed scores of any shape, the values of trigger I.
+        enter_threshold: Above it a trigger is armed.
+        exit_threshold: Below it an armed trigger fires.
+
+    Returns:
+        Bits for :func:`fired_triggers`, uint8 of the same shape.
+    """
+    opposite = 1 - smoothed
+    zones = (smoothed > enter_threshold).view(np.uint8)
+    zones |= (smoothed < exit_threshold).view(np.uint8) << 1
+    zones |= (opposite > enter_threshold).view(np.uint8) << 2
+    zones |= (opposite < exit_threshold).view(np.uint8) << 3
+    return zones
+
+
+def fired_triggers(zones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the triggers of salient poses I and II fire.
+
+    Args:
+        zones: (C, T) what :func:`trigger_zones` gives, in order of time.
+
+    Returns:
+        For either trigger the places ``class * T + frame`` at which it fires, int64, ascending.
     """
     # A trigger is armed and fires where its value crosses a threshold: few frames are left.
     length = zones.shape[1]
     crossed = zones.copy()
     crossed[:, 1:] &= ~zones[:, :-1]
     crossed = crossed.ravel()
-    fired = np.zeros_like(crossed)
+    fired = []
     for above, below in ((_ABOVE_1, _BELOW_1), (_ABOVE_2, _BELOW_2)):
         own = crossed & (above | below)
         places = np.flatnonzero(own != 0)  # of booleans, which is faster
         arms, rows = own[places] == above, places // length
         fires = arms[:-1] & ~arms[1:] & (rows[:-1] == rows[1:])
-        fired[places[1:][fires]] |= below
+        fired.append(places[1:][fires])
+    return tuple(fired)
 
-    events = np.flatnonzero(fired != 0)
-    rows, steps = np.divmod(events, length)
-    fired_1, fired_2 = (fired[events] & below != 0 for below in (_BELOW_1, _BELOW_2))
+
+def _completed(
+    fired_1: np.ndarray, fired_2: np.ndarray, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Class and frame of each repetition, by class and then by frame.
+
+    Args:
+        fired_1: Where trigger I fires, as :func:`fired_triggers` says.
+        fired_2: Where trigger II fires, nowhere where I does.
+        length: Number of frames T.
+    """
+    events = np.concatenate([fired_1, fired_2])
+    order = events.argsort(kind='stable')  # which is quick to merge two that are in order
+    rows, steps = np.divmod(events[order], length)
+    is_1 = order < len(fired_1)
     initial = np.ones(len(events), dtype=bool)  # the first event of its class
     initial[1:] = rows[1:] != rows[:-1]
     origin = np.maximum.accumulate(np.where(initial, np.arange(len(events)), 0))
-    starts_with_1 = fired_1[origin]
-    last_was_1 = np.roll(fired_1, 1)  # the last of another class where initial, which is not used
-    completes = np.where(starts_with_1, last_was_1 & fired_2, ~last_was_1 & fired_1) & ~initial
+    start = is_1[origin]
+    last = np.roll(is_1, 1)  # the last of another class where initial, which is not used
+    completes = (is_1 != start) & (last == start)  # never the start's event itself
     return rows[completes], steps[completes]
 
 
@@ -198,7 +223,6 @@ class RepetitionCounter:
         enter_threshold: Above it a trigger is armed.
         exit_threshold: Below it an armed trigger fires, at most ``enter_threshold``.
         momentum: Share of the past in the smoothed scores, at least 0 and below 1.
-        two_scores: Salient pose II has a score of its own.
 
     Raises:
         ValueError: If an option is out of its range.
@@ -210,19 +234,17 @@ class RepetitionCounter:
         enter_threshold: float = 0.78,
         exit_threshold: float = 0.4,
         momentum: float = 0.4,
-        two_scores: bool = False,
     ) -> None:
         self.num_classes = _class_number(num_classes)
         self.enter_threshold, self.exit_threshold, self.momentum = _options(
             enter_threshold, exit_threshold, momentum
         )
-        self.two_scores = two_scores
         self.reset()
 
     def reset(self) -> None:
         """Forget all frames."""
-        self._values = np.full((2, self.num_classes), FIRST_SCORE)  # of the two triggers
-        self._armed = np.zeros((2, self.num_classes), dtype=bool)
+        self._smoothed = np.full(self.num_classes, FIRST_SCORE)
+        self._armed = np.zeros((2, self.num_classes), dtype=bool)  # trigger I, trigger II
         self._started, self._starts_with_1, self._last_was_1 = np.zeros(
             (3, self.num_classes), dtype=bool
         )
@@ -236,56 +258,40 @@ class RepetitionCounter:
     @property
     def smoothed(self) -> np.ndarray:
         """(C,) smoothed scores of salient pose I."""
-        return self._values[0].copy()
+        return self._smoothed.copy()
 
-    def update(
-        self,
-        scores: ArrayLike | torch.Tensor,
-        salient2_scores: ArrayLike | torch.Tensor | None = None,
-    ) -> np.ndarray:
+    def update(self, scores: ArrayLike | torch.Tensor) -> np.ndarray:
         """Take the next frame.
 
         Args:
             scores: (C,) score of salient pose I of each class; NaN in all where there is no pose.
-            salient2_scores: (C,) score of salient pose II, with ``two_scores`` and only then.
 
         Returns:
             (C,) True = this frame completed a repetition of the class.
 
         Raises:
-            ValueError: If scores are no numbers of shape (C,), are infinite or missing in some
-                classes only, or those of salient pose II are missing or too many.
+            ValueError: If the scores are no numbers of shape (C,), or are infinite or missing in
+                some classes only.
         """
-        if (salient2_scores is not None) != self.two_scores:
-            found = 'missing' if self.two_scores else 'given'
-            raise ValueError(
-                f'salient2_scores are {found}, but the counter was made with '
-                f'two_scores={self.two_scores}'
-            )
-        first = _frame(scores, 'scores', self.num_classes)
-        second = None
-        if salient2_scores is not None:
-            second = _frame(salient2_scores, 'salient2_scores', self.num_classes)
-        if not _seen_frames(first, second)[0]:
+        scores = _frame(scores, 'scores', self.num_classes)
+        if not _seen_frames(scores)[0]:
             return np.zeros(self.num_classes, dtype=bool)
 
-        values = self._values
-        values[0] = first[0] * (1.0 - self.momentum) + self.momentum * values[0]
-        if second is None:
-            np.subtract(1, values[0], out=values[1])
-        else:
-            values[1] = second[0] * (1.0 - self.momentum) + self.momentum * values[1]
+        self._smoothed = scores[0] * (1.0 - self.momentum) + self.momentum * self._smoothed
+        values = np.stack([self._smoothed, 1 - self._smoothed])  # (2, C)
         below = values < self.exit_threshold
-        fired_1, fired_2 = fired = self._armed & below
+        fired_1, fired_2 = self._armed & below  # never both
         self._armed = (self._armed | (values > self.enter_threshold)) & ~below
 
-        completes = self._started & np.where(
-            self._starts_with_1, self._last_was_1 & fired_2, ~self._last_was_1 & fired_1
+        fired = fired_1 | fired_2
+        completes = (
+            (fired & self._started)
+            & (fired_1 != self._starts_with_1)
+            & (self._last_was_1 == self._starts_with_1)
         )
-        any_fired = fired.any(axis=0)
         self._starts_with_1 = np.where(self._started, self._starts_with_1, fired_1)
-        self._last_was_1 = np.where(any_fired, fired_1, self._last_was_1)
-        self._started |= any_fired
+        self._last_was_1 = np.where(fired, fired_1, self._last_was_1)
+        self._started |= fired
         self._counts += completes
         return completes
 
@@ -408,44 +414,6 @@ class ClassVote:
             sums += np.ascontiguousarray(scores, dtype=np.float64).sum(axis=0)
 
 
-def counts_under_protocols(
-    counts: ArrayLike, predicted_label: int, label: int | None, true_count: int
-) -> dict[str, int | None]:
-    """The count of a sequence, one for each way to choose whose class's count it is.
-
-    ``predicted`` uses nothing of the truth and ``given`` the true class. ``oracle`` takes the
-    class whose count is nearest to the true count, as the evaluation of the original code does. It
-    is told the very number it is asked for and so is an upper bound of what can be reached by
-    choosing a class, not the score of a counter; the published scores of this method are of this
-    protocol.
-
-    Args:
-        counts: (C,) repetitions of every class.
-        predicted_label: The class that was found, -1 if none was.
-        label: The true class; -1 or None if it is none of the C.
-        true_count: The true number of repetitions.
-
-    Returns:
-        ``predicted``, 0 where no class was found; ``given``, None where the true class is none of
-        the C; ``oracle``, of the first class where several are as near.
-
-    Raises:
-        ValueError: If the counts are not (C,) of at least one class, or a label is no class.
-    """
-    counts = np.asarray(counts)
-    if counts.ndim != 1 or not len(counts):
-        raise ValueError(f'counts have shape {counts.shape}, expected (C,) of at least one class')
-    label = -1 if label is None else label
-    for name, value in (('predicted_label', predicted_label), ('label', label)):
-        if not -1 <= value < len(counts):
-            raise ValueError(f'{name} is {value}, expected -1 to {len(counts) - 1}')
-    return dict(
-        predicted=0 if predicted_label < 0 else int(counts[predicted_label]),
-        given=None if label < 0 else int(counts[label]),
-        oracle=int(counts[np.abs(counts - true_count).argmin()]),
-    )
-
-
 def _options(enter: float, leave: float, momentum: float) -> tuple[float, float, float]:
     if not 0 <= leave <= enter <= 1:
         raise ValueError(
@@ -484,7 +452,7 @@ def _frame(scores: Any, name: str, num_classes: int) -> np.ndarray:
     return scores.astype(np.float64)[None]
 
 
-def _seen_frames(first: np.ndarray, second: np.ndarray | None) -> np.ndarray:
+def _seen_frames(first: np.ndarray, second: np.ndarray | None = None) -> np.ndarray:
     """(T,) True = the frame has scores.
 
     Args:

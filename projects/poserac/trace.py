@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import lfilter
 
-from projects.poserac.counting import FIRST_SCORE, count_repetitions
+from projects.poserac.counting import (
+    FIRST_SCORE,
+    count_repetitions,
+    filter_scores,
+    fired_triggers,
+    trigger_zones,
+)
 
 
 @dataclass(frozen=True)
@@ -59,22 +64,8 @@ def count_trace(
     )
     missing = np.isnan(scores)
     seen = np.flatnonzero(~missing)
-    smoothed, fired = np.full(len(scores), FIRST_SCORE), [seen, seen]
-    if len(seen):
-        shares = scores[seen] * (1.0 - momentum)
-        values, _ = lfilter([1.0], [1.0, -momentum], shares, zi=[momentum * FIRST_SCORE])
-        last = np.searchsorted(seen, np.arange(len(scores)), side='right') - 1
-        smoothed[last >= 0] = values[last[last >= 0]]
-        fired = [seen[_fires(side, **thresholds)] for side in (values, 1 - values)]
-    return CountTrace(
-        scores, smoothed, missing, *fired, counted=np.asarray(frames[0], dtype=int), **thresholds
-    )
-
-
-def _fires(values: np.ndarray, enter_threshold: float, exit_threshold: float) -> np.ndarray:
-    """Indices at which a trigger, armed by rising above the one, falls below the other."""
-    above, below = values > enter_threshold, values < exit_threshold
-    steps = np.arange(1, len(values) + 1)
-    armed = np.maximum.accumulate(steps * above)  # the last step that armed, 0 = none
-    done = np.maximum.accumulate(steps * below)
-    return np.flatnonzero(below[1:] & (armed[:-1] > done[:-1])) + 1
+    values = filter_scores(scores[seen, None], momentum)  # (1, T'), of the frames seen
+    fired = [seen[places] for places in fired_triggers(trigger_zones(values, **thresholds))]
+    so_far = np.cumsum(~missing)  # (T,) frames seen
+    smoothed = np.append(FIRST_SCORE, values)[so_far]
+    return CountTrace(scores, smoothed, missing, *fired, counted=frames[0], **thresholds)

@@ -12,7 +12,6 @@ from projects.poserac.counting import (
     ClassVote,
     RepetitionCounter,
     count_repetitions,
-    counts_under_protocols,
     predict_class,
 )
 
@@ -33,21 +32,17 @@ class PlainTrigger:
         return False
 
 
-def plain_frames(scores, enter_threshold, exit_threshold, momentum, salient2_scores=None):
+def plain_frames(scores, enter_threshold, exit_threshold, momentum):
     """Frames at which repetitions of one class are counted, step by step from the rules."""
     triggers = [PlainTrigger(enter_threshold, exit_threshold) for _ in range(2)]
-    smoothed, smoothed_2 = 0.5, 0.5
-    start = last = None
+    smoothed, start, last = 0.5, None, None
     frames = []
     for frame, score in enumerate(scores):
         if math.isnan(score):
             continue
         smoothed = float(score) * (1.0 - momentum) + momentum * smoothed
-        value_2 = 1 - smoothed
-        if salient2_scores is not None:
-            smoothed_2 = float(salient2_scores[frame]) * (1.0 - momentum) + momentum * smoothed_2
-            value_2 = smoothed_2
-        fired_1, fired_2 = triggers[0](smoothed), triggers[1](value_2)
+        fired_1, fired_2 = triggers[0](smoothed), triggers[1](1 - smoothed)
+        assert not (fired_1 and fired_2)
         if start is None:
             if fired_1:
                 start = 'I'
@@ -65,38 +60,31 @@ def plain_frames(scores, enter_threshold, exit_threshold, momentum, salient2_sco
     return frames
 
 
-def check(scores, options, salient2_scores=None):
+def check(scores, options):
     """Both counters give the plain loop's counts at its frames; the number of repetitions."""
     _, num_classes = scores.shape
-    expected = [
-        plain_frames(
-            scores[:, index],
-            salient2_scores=None if salient2_scores is None else salient2_scores[:, index],
-            **options,
-        )
-        for index in range(num_classes)
-    ]
-    counts, frames = count_repetitions(
-        scores, salient2_scores=salient2_scores, return_frames=True, **options
-    )
+    expected = [plain_frames(column, **options) for column in scores.T]
+    counts, frames = count_repetitions(scores, return_frames=True, **options)
     assert counts.dtype == np.int64
     assert counts.tolist() == [len(each) for each in expected]
     assert all(each.dtype == np.int64 for each in frames)
     assert [each.tolist() for each in frames] == expected
 
-    stream = RepetitionCounter(num_classes, two_scores=salient2_scores is not None, **options)
+    stream = RepetitionCounter(num_classes, **options)
     completed = np.zeros(scores.shape, dtype=bool)
     for frame, row in enumerate(scores):
-        second = () if salient2_scores is None else (salient2_scores[frame],)
-        completed[frame] = stream.update(row, *second)
+        completed[frame] = stream.update(row)
     assert [np.flatnonzero(column).tolist() for column in completed.T] == expected
     assert stream.counts.tolist() == counts.tolist()
     return counts.sum()
 
 
 @st.composite
-def cases(draw, second=None):
-    """Scores of a few values, held for a while, and options; the values like to be thresholds."""
+def cases(draw, number=1):
+    """Scores of a few values, held for a while, and options; the values like to be thresholds.
+
+    Several scores are missing on the same frames.
+    """
     share = st.sampled_from([0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.78, 0.9, 1.0]) | st.floats(0, 1)
     leave, enter = sorted([draw(share), draw(share)])
     momentum = draw(st.sampled_from([0.0, 0.1, 0.4, 0.5, 0.8, 0.99]) | st.floats(0, 0.999))
@@ -108,16 +96,14 @@ def cases(draw, second=None):
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     shape = draw(st.integers(0, 90)), draw(st.integers(0, 6))
     hold = draw(st.integers(1, 6))
-    arrays = []
-    for _ in range(2):
-        held = rng.choice(values, shape)[np.arange(shape[0]) // hold]
-        arrays.append(np.where(rng.random(shape) < draw(st.sampled_from([0, 0.3])), 0.5, held))
     missing = rng.random(shape[0]) < draw(st.sampled_from([0, 0, 0.2, 1]))
-    for array in arrays:
+    arrays = []
+    for _ in range(number):
+        held = rng.choice(values, shape)[np.arange(shape[0]) // hold]
+        array = np.where(rng.random(shape) < draw(st.sampled_from([0, 0.3])), 0.5, held)
         array[missing] = np.nan
-    two = draw(st.booleans()) if second is None else second
-    options = dict(enter_threshold=enter, exit_threshold=leave, momentum=momentum)
-    return arrays[0], options, arrays[1] if two else None
+        arrays.append(array)
+    return *arrays, dict(enter_threshold=enter, exit_threshold=leave, momentum=momentum)
 
 
 @settings(max_examples=1000, deadline=None)
@@ -125,17 +111,18 @@ def cases(draw, second=None):
     cases(),
     st.sampled_from([(128, 80), (8, 80), (8, 10), (3, 2), (16, 0)]),
     st.sampled_from([1 << 18, 100]),
+    st.sampled_from([0, 0, 100]),
 )
-def test_counters_equal_the_plain_loop(case, cut, block):
+def test_counters_equal_the_plain_loop(case, cut, block, few):
     # pieces so short, and forgetting so little, that many starts are wrong and found to be so
     piece, forgotten = cut
-    with mock.patch.multiple(counting, _PIECE=piece, _FORGOTTEN=forgotten, _BLOCK=block):
+    small = dict(_PIECE=piece, _FORGOTTEN=forgotten, _BLOCK=block, _FEW=few)
+    with mock.patch.multiple(counting, **small):
         check(*case)
 
 
 @pytest.mark.parametrize('momentum', [0.0, 0.4, 0.6, 0.9])
-@pytest.mark.parametrize('two_scores', [False, True])
-def test_long_sequences_equal_the_plain_loop(momentum, two_scores):
+def test_long_sequences_equal_the_plain_loop(momentum, monkeypatch):
     rng = np.random.default_rng(0)
     time = np.arange(700)[:, None]
     scores = 0.5 + 0.5 * np.sin(time / rng.uniform(1, 20, 60) + rng.uniform(0, 6, 60))
@@ -144,15 +131,37 @@ def test_long_sequences_equal_the_plain_loop(momentum, two_scores):
     scores[200:500, 10:20] = 0.0  # decays through all magnitudes: no start is ever forgotten
     scores[200:600, 20:30] = 0.3
     scores[300:340] = np.nan
-    second = np.roll(1 - scores, 1, axis=1) if two_scores else None
     options = dict(enter_threshold=0.7, exit_threshold=0.4, momentum=momentum)
-    assert check(scores, options, second) > 60
+    for few in (0, counting._FEW):  # in pieces, and not
+        monkeypatch.setattr(counting, '_FEW', few)
+        assert check(scores, options) > 60
+
+
+@pytest.mark.parametrize(
+    ('length', 'momentum', 'alone'), [(300, 0.4, 300), (800, 0.4, 0), (800, 0.8, 300)]
+)
+def test_pieces_are_for_many_scores_that_are_forgotten(length, momentum, alone, monkeypatch):
+    filtered = count_filtered(monkeypatch)
+    scores = np.random.default_rng(0).random((length, 300))
+    count_repetitions(scores, momentum=momentum)
+    assert sum(filtered) == alone
+
+
+def count_filtered(monkeypatch):
+    """Numbers of the classes that are smoothed frame by frame."""
+    filtered, original = [], counting.filter_scores
+
+    def record(scores, momentum):
+        filtered.append(scores.shape[1])
+        return original(scores, momentum)
+
+    monkeypatch.setattr(counting, 'filter_scores', record)
+    return filtered
 
 
 def test_most_starts_of_pieces_are_right(monkeypatch):
     """Else the result would still be right, but slow."""
-    filtered = []
-    monkeypatch.setattr(counting, '_filter', lambda scores, _: filtered.append(scores.shape[1]))
+    filtered = count_filtered(monkeypatch)
     rng = np.random.default_rng(0)
     counting._smooth(rng.random((5000, 200)), 0.4)
     counting._smooth(rng.random((5000, 200)) * 1e-9, 0.5)
@@ -162,26 +171,19 @@ def test_most_starts_of_pieces_are_right(monkeypatch):
 @settings(max_examples=100, deadline=None)
 @given(cases(), st.randoms(use_true_random=False))
 def test_permuted_classes_permute_counts(case, random):
-    scores, options, second = case
+    scores, options = case
     order = list(range(scores.shape[1]))
     random.shuffle(order)
-    counts = count_repetitions(scores, salient2_scores=second, **options)
-    if second is not None:
-        second = second[:, order]
-    permuted = count_repetitions(scores[:, order], salient2_scores=second, **options)
-    assert permuted.tolist() == counts[order].tolist()
+    counts = count_repetitions(scores, **options)
+    assert count_repetitions(scores[:, order], **options).tolist() == counts[order].tolist()
 
 
 @settings(max_examples=100, deadline=None)
 @given(cases(), st.integers(0, 90))
 def test_further_frames_leave_what_was_counted(case, length):
-    scores, options, second = case
-    _, frames = count_repetitions(scores, salient2_scores=second, return_frames=True, **options)
-    if second is not None:
-        second = second[:length]
-    _, before = count_repetitions(
-        scores[:length], salient2_scores=second, return_frames=True, **options
-    )
+    scores, options = case
+    _, frames = count_repetitions(scores, return_frames=True, **options)
+    _, before = count_repetitions(scores[:length], return_frames=True, **options)
     for all_frames, first_frames in zip(frames, before, strict=True):
         assert all_frames[all_frames < length].tolist() == first_frames.tolist()
 
@@ -207,19 +209,6 @@ def test_the_pose_that_fires_first_is_the_start():
     high_first = 1 - low_first  # I fires at 1 and 3, II at 2
     for scores in (low_first, high_first):
         assert count_repetitions(scores, return_frames=True, **options)[1][0].tolist() == [2]
-
-
-def test_both_triggers_on_one_frame():
-    options = dict(DEFAULTS, momentum=0)
-    scores = np.array([0.9, 0.1, 0.9, 0.1, 0.9, 0.1])[:, None]
-    # both fire at 1, 3, 5: pose I is the start and, at 3 and 5, the last to have fired
-    _, frames = count_repetitions(scores, salient2_scores=scores, return_frames=True, **options)
-    assert frames[0].tolist() == [3, 5]
-    second = np.array([0.9, 0.1, 0.9, 0.1, 0.9, 0.1])[:, None]
-    first = np.array([0.5, 0.5, 0.9, 0.1, 0.9, 0.1])[:, None]
-    # pose II is the start at 1; both at 3 completes one and leaves I as the last: none at 5
-    _, frames = count_repetitions(first, salient2_scores=second, return_frames=True, **options)
-    assert frames[0].tolist() == [3]
 
 
 def test_values_at_a_threshold_neither_arm_nor_fire():
@@ -323,12 +312,6 @@ PARTLY = np.where(np.eye(4, 2), np.nan, 1)
         ((np.array([['a']]),), 'scores are of dtype <U1, expected numbers'),
         ((PARTLY,), 'scores hold nan in frame 0, class 0, expected finite numbers'),
         ((ONES * math.inf,), 'scores hold inf in frame 0, class 0'),
-        (
-            (ONES, 0.5, 0.4, 0.4, ONES[:3]),
-            r'salient2_scores have shape \(3, 2\), expected \(4, 2\)',
-        ),
-        ((ONES, 0.5, 0.4, 0.4, PARTLY), 'salient2_scores hold nan in frame 0, class 0'),
-        ((ONES, 0.5, 0.4, 0.4, ONES * math.nan), 'not missing on the same frames.* frame 0'),
     ],
 )
 def test_bad_input_of_counting(arguments, message):
@@ -345,10 +328,6 @@ def test_bad_input_of_counting(arguments, message):
         (dict(), (ONES[0, :1],), r'scores have shape \(1,\), expected \(2,\)'),
         (dict(), (ONES,), r'scores have shape \(4, 2\), expected \(C\)'),
         (dict(), (PARTLY[0],), 'scores hold nan in frame 0, class 0'),
-        (dict(), (ONES[0], ONES[0]), 'salient2_scores are given, but'),
-        (dict(two_scores=True), (ONES[0],), 'salient2_scores are missing, but'),
-        (dict(two_scores=True), (ONES[0], ONES[0, :1]), r'salient2_scores have shape \(1,\)'),
-        (dict(two_scores=True), (ONES[0], ONES[0] * math.nan), 'not missing on the same frames'),
     ],
 )
 def test_bad_input_of_the_stream(options, scores, message):
@@ -416,16 +395,21 @@ def test_no_class():
 
 
 @settings(max_examples=100, deadline=None)
-@given(cases(), st.sampled_from([np.float64, np.float32]), st.booleans())
-def test_streamed_class_equals_offline_after_every_frame(case, dtype, transposed):
-    scores, options, second = case
+@given(
+    cases(number=2),
+    st.booleans(),
+    st.sampled_from([np.float64, np.float32]),
+    st.booleans(),
+)
+def test_streamed_class_equals_offline_after_every_frame(case, both, dtype, transposed):
+    scores, second, options = case
     scores = scores.astype(dtype)
     if transposed:
         scores = np.asfortranarray(scores)
     vote = ClassVote(scores.shape[1], options['enter_threshold'])
     for frame, row in enumerate(scores):
-        so_far = None if second is None else second[: frame + 1]
-        vote.update(row, *(() if second is None else (second[frame],)))
+        vote.update(row, second[frame] if both else None)
+        so_far = second[: frame + 1] if both else None
         assert vote.label == predict_class(scores[: frame + 1], so_far, vote.enter_threshold)
 
 
@@ -451,6 +435,10 @@ def test_bad_input_of_classes():
         predict_class(PARTLY)
     with pytest.raises(ValueError, match=r'salient2_scores have shape \(3, 2\), expected \(4, 2\)'):
         predict_class(ONES, ONES[:3])
+    with pytest.raises(ValueError, match='salient2_scores hold nan in frame 0, class 0'):
+        predict_class(ONES, PARTLY)
+    with pytest.raises(ValueError, match='not missing on the same frames.* frame 0'):
+        predict_class(ONES, ONES * math.nan)
     with pytest.raises(ValueError, match='num_classes is -1'):
         ClassVote(-1)
     vote = ClassVote(2)
@@ -460,37 +448,3 @@ def test_bad_input_of_classes():
     vote.update(ONES[0] * math.nan, ONES[0] * math.nan)  # nothing is seen, so nothing differs
     with pytest.raises(ValueError, match='both salient poses, after frames with .* I alone'):
         vote.update(ONES[0], ONES[0])
-
-
-@pytest.mark.parametrize(
-    ('predicted', 'label', 'true', 'expected'),
-    [
-        (0, 1, 10, dict(predicted=4, given=7, oracle=12)),
-        (1, 0, 2, dict(predicted=7, given=4, oracle=4)),
-        (2, -1, 6, dict(predicted=12, given=None, oracle=7)),
-        (-1, None, 0, dict(predicted=0, given=None, oracle=4)),
-    ],
-)
-def test_protocols(predicted, label, true, expected):
-    found = counts_under_protocols(np.array([4, 7, 12]), predicted, label, true)
-    assert found == expected
-    assert all(type(count) is int for count in found.values() if count is not None)
-
-
-def test_oracle_takes_the_first_of_those_as_near():
-    assert counts_under_protocols([3, 7, 5, 5], 0, 0, 5)['oracle'] == 5
-    assert counts_under_protocols([7, 3], 0, 0, 5)['oracle'] == 7
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (([], -1, -1, 3), r'counts have shape \(0,\), expected \(C,\)'),
-        (([[1, 2]], 0, 0, 3), r'counts have shape \(1, 2\)'),
-        (([1, 2], 2, 0, 3), 'predicted_label is 2, expected -1 to 1'),
-        (([1, 2], 0, -2, 3), 'label is -2, expected -1 to 1'),
-    ],
-)
-def test_bad_input_of_protocols(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        counts_under_protocols(*arguments)

@@ -10,6 +10,7 @@ from projects.poserac.metric import (
     PoseRACMetric,
     counting_errors,
     counts_table,
+    counts_under_protocols,
     read_counts,
     score_counts,
     write_counts,
@@ -136,6 +137,40 @@ def test_sequence_without_a_pose_has_no_class():
     scores = evaluate([('f', 'squat', 3, (0, 0, 0), -1)])
     assert scores['count/absolute_error'] == 3
     assert scores['count/class_accuracy'] == 0
+
+
+@pytest.mark.parametrize(
+    ('predicted', 'label', 'true', 'expected'),
+    [
+        (0, 1, 10, dict(predicted=4, given=7, oracle=12)),
+        (1, 0, 2, dict(predicted=7, given=4, oracle=4)),
+        (2, -1, 6, dict(predicted=12, given=None, oracle=7)),
+        (-1, None, 0, dict(predicted=0, given=None, oracle=4)),
+    ],
+)
+def test_protocols(predicted, label, true, expected):
+    found = counts_under_protocols(np.array([4, 7, 12]), predicted, label, true)
+    assert found == expected
+    assert all(type(count) is int for count in found.values() if count is not None)
+
+
+def test_oracle_takes_the_first_of_those_as_near():
+    assert counts_under_protocols([3, 7, 5, 5], 0, 0, 5)['oracle'] == 5
+    assert counts_under_protocols([7, 3], 0, 0, 5)['oracle'] == 7
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (([], -1, -1, 3), r'counts have shape \(0,\), expected \(C,\)'),
+        (([[1, 2]], 0, 0, 3), r'counts have shape \(1, 2\)'),
+        (([1, 2], 2, 0, 3), 'predicted_label is 2, expected -1 to 1'),
+        (([1, 2], 0, -2, 3), 'label is -2, expected -1 to 1'),
+    ],
+)
+def test_bad_input_of_protocols(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        counts_under_protocols(*arguments)
 
 
 def slow_errors(predicted, true):
