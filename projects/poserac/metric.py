@@ -120,10 +120,18 @@ class PoseRACMetric(BaseMetric):
                 and ``count``; ``error`` where the poses could not be read.
             data_samples: As many predictions with ``counts`` (C,) and ``predicted_label``, -1
                 where no class was found, which counts as 0 repetitions.
+
+        Raises:
+            ValueError: If counts are not of the data set's classes.
         """
         classes = (self.dataset_meta or {}).get('classes')
         for meta, sample in zip(data_batch['meta'], data_samples, strict=True):
             counts = np.asarray(sample['counts'])
+            if classes and counts.shape != (len(classes),):
+                raise ValueError(
+                    f'counts of {meta["name"]} are of shape {counts.shape}, but the data set has '
+                    f'{len(classes)} classes: set model.num_classes to {len(classes)}'
+                )
             names = classes or [str(label) for label in range(len(counts))]
             label, true = int(meta['label']), int(meta['count'])
             known = 0 <= label < len(names)

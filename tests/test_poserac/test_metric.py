@@ -139,6 +139,18 @@ def test_sequence_without_a_pose_has_no_class():
     assert scores['count/class_accuracy'] == 0
 
 
+@pytest.mark.parametrize('counts', [(0, 4), (0, 4, 1, 2), 4])
+def test_counts_of_other_classes_are_refused(counts):
+    built = metric()
+    with pytest.raises(ValueError, match=r'counts of a are .* 3 classes: set model.num_classes to'):
+        built.process(*batch([('a', 'squat', 4, counts, 1)]))
+    built.process(*batch(SAMPLES[:1]))
+    assert len(built.results) == 1
+    unnamed = PoseRACMetric()  # nothing is known of the data set
+    unnamed.process(*batch([('a', 'squat', 4, (0, 4, 1, 2), 3)]))
+    assert unnamed.results[0][0].predicted_type == '3'
+
+
 @pytest.mark.parametrize(
     ('predicted', 'label', 'true', 'expected'),
     [
