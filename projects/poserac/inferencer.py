@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,14 @@ from projects.poserac.annotations import canonical_action, read_action_list
 from projects.poserac.dataset import poserac_collate
 from projects.poserac.drawing import plot_counts
 from projects.poserac.poses import missing_poses
-from projects.poserac.sources import PoseFinder, Source, drawing_stems, lacks_poses, read_source
+from projects.poserac.sources import (
+    Input,
+    PoseFinder,
+    Source,
+    drawing_stems,
+    lacks_poses,
+    read_source,
+)
 from projects.poserac.trace import CountTrace
 from projects.poserac.transforms import NormalizePoses, PackPoses
 from projects.poserac.visualizer import grows_upwards, trace_of
@@ -45,9 +53,11 @@ class Person(NamedTuple):
 class PoseRACInferencer(MethodInferencer):
     """Count the repetitions of every person.
 
-    An input is an ``.npy`` array of poses, see :func:`projects.poserac.poses.read_poses`, or a
-    video. A video's poses are read from ``<its name>.npy`` in the folder ``poses_dir`` or, without
-    one, beside it; where there is no such file they are extracted, if ``backend`` is set.
+    An input is an ``.npy`` array of poses, see :func:`projects.poserac.poses.read_poses`, such an
+    array in memory, (T, J, D) or (T, P, J, D), or a video. An array in memory is called ``array_0``
+    if it is the first input, in results and drawings. A video's poses are read from ``<its
+    name>.npy`` in the folder ``poses_dir`` or, without one, beside it; where there is no such file
+    they are extracted, if ``backend`` is set.
 
     Options of a call:
 
@@ -141,13 +151,29 @@ class PoseRACInferencer(MethodInferencer):
             kwargs['label'] = action
         return super()._dispatch_kwargs(**kwargs)
 
-    def _inputs_to_list(self, inputs: Any) -> list[Path]:
-        """The inputs, not yet looked at."""
-        return [Path(item) for item in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
+    def _inputs_to_list(self, inputs: Any) -> list[Input]:
+        """The inputs, of which nothing but the type has been looked at.
+
+        Raises:
+            ValueError: If one is neither a path nor an array.
+        """
+        items = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        for number, item in enumerate(items):
+            if not isinstance(item, (str, os.PathLike, np.ndarray)):
+                raise ValueError(
+                    f'input {number}: is of type {type(item).__name__}, expected the path of an '
+                    '.npy array of poses or of a video, or a numpy array (T, J, D) or (T, P, J, D)'
+                )
+        return [
+            Input(Path(f'array_{number}'), item)
+            if isinstance(item, np.ndarray)
+            else Input(Path(item))
+            for number, item in enumerate(items)
+        ]
 
     def preprocess(
         self,
-        inputs: list[Path],
+        inputs: list[Input],
         batch_size: int = 1,
         frame_rate: float | None = None,
         poses_dir: str | None = None,
@@ -163,18 +189,18 @@ class PoseRACInferencer(MethodInferencer):
         """
         self.sources, failures, finder = [], [], None
         taken: set[str] = set()
-        if backend is not None and any(lacks_poses(path, poses_dir) for path in inputs):
+        if backend is not None and any(lacks_poses(given.path, poses_dir) for given in inputs):
             finder = PoseFinder(backend, self.layout, self.dims, extraction)
         with contextlib.closing(finder) if finder else contextlib.nullcontext():
-            for path in inputs:
+            for given in inputs:
                 try:
-                    source = read_source(path, self.layout, self.dims, poses_dir, finder)
+                    source = read_source(given, self.layout, self.dims, poses_dir, finder)
                 except (FileNotFoundError, ValueError) as error:
                     print_log(f'left out: {error}', logger='current', level=logging.WARNING)
                     failures.append(error)
-                    source = Source(str(path), error=str(error))
+                    source = Source(str(given.path), error=str(error))
                 rate = frame_rate or source.frame_rate or self.frame_rate
-                stems = drawing_stems(source, safe_name(path.resolve().stem), taken)
+                stems = drawing_stems(source, safe_name(given.path.resolve().stem), taken)
                 taken.update(stems)
                 self.sources.append(source._replace(frame_rate=rate, stems=stems))
         if failures and len(failures) == len(self.sources):
@@ -210,7 +236,7 @@ class PoseRACInferencer(MethodInferencer):
 
     def visualize(
         self,
-        inputs: list[Path],
+        inputs: list[Input],
         preds: list[Person],
         out_dir: str | None = None,
         draw: str = 'animation',

@@ -11,17 +11,25 @@ from mmengine.logging import print_log
 
 from projects.keypoints import KeypointLayout
 from projects.poserac import pose_extraction
-from projects.poserac.poses import read_poses
+from projects.poserac.poses import _full_shape, read_poses
 from projects.poserac.video import video_length_and_rate
 
 VIDEO_ENDINGS = ('.avi', '.mkv', '.mov', '.mp4', '.mpg', '.webm')
 
 
+class Input(NamedTuple):
+    """What is given."""
+
+    path: Path
+    """Of a video or an ``.npy`` array; of an array in memory its name."""
+    array: np.ndarray | None = None
+
+
 class Source(NamedTuple):
-    """One input."""
+    """What was read of an input."""
 
     path: str
-    """Of an array in memory a name, ``array_0`` for the first input."""
+    """Of an array in memory its name."""
     poses: np.ndarray | None = None
     """(T, P, J, D) as stored, not normalised; None if it cannot be read."""
     frame_rate: float | None = None
@@ -33,7 +41,7 @@ class Source(NamedTuple):
 
 
 def read_source(
-    path: Path,
+    given: Input,
     layout: KeypointLayout,
     dims: int,
     poses_dir: str | None = None,
@@ -42,7 +50,7 @@ def read_source(
     """Read the poses of an input.
 
     Args:
-        path: An ``.npy`` array of poses, or a video.
+        given: An array of poses, in memory or ``.npy``, or a video.
         layout: Of the keypoints.
         dims: Coordinates of a joint.
         poses_dir: Folder of the videos' poses; that of the video if None.
@@ -52,6 +60,9 @@ def read_source(
         FileNotFoundError: If the input is missing, or a video's poses are.
         ValueError: If it is no such input, or cannot be read.
     """
+    path = given.path
+    if given.array is not None:
+        return Source(str(path), _poses_of_array(given.array, str(path), layout, dims))
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such video or array of poses')
     if path.suffix.lower() == '.npy':
@@ -80,7 +91,7 @@ def lacks_poses(path: Path, poses_dir: str | None = None) -> bool:
     """Whether an input is a video whose poses are not stored.
 
     Args:
-        path: The input.
+        path: The input's.
         poses_dir: As in :func:`read_source`.
     """
     is_video = path.suffix.lower() in VIDEO_ENDINGS and path.is_file()
@@ -166,3 +177,12 @@ class PoseFinder:
 
 def _stored_poses(path: Path, poses_dir: str | None) -> Path:
     return Path(poses_dir or path.parent, f'{path.stem}.npy')
+
+
+def _poses_of_array(array: np.ndarray, name: str, layout: KeypointLayout, dims: int) -> np.ndarray:
+    """(T, P, J, D) poses of an array in memory, as :func:`read_poses` gives those of a file."""
+    shape = _full_shape(name, array, layout, dims)
+    with np.errstate(over='ignore'):
+        poses = array.reshape(shape).astype(np.float32)  # a copy
+    poses[~np.isfinite(poses) | ~poses.any(axis=(-2, -1), keepdims=True)] = np.nan
+    return np.ascontiguousarray(poses[..., :dims])

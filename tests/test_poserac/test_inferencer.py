@@ -158,6 +158,45 @@ def test_drawings_do_not_overwrite_one_another(inferencer, tmp_path):
             assert names[:3] == ['a_person0.png', 'a_person1.png', 'a_person0_2.png']
 
 
+def test_arrays_in_memory(inferencer, tmp_path):
+    poses = person(5)
+    poses[3:7] = 0  # how the original writes that nobody is seen
+    people = np.stack([person(2), person(0, push_ups=3)], axis=1).astype(np.float64)
+    saved = [save(tmp_path / 'a.npy', poses), save(tmp_path / 'b.npy', people)]
+    before = poses.copy(), people.copy()
+    options = dict(out_dir=str(tmp_path / 'out'), draw='overview')
+    result = inferencer([poses, people, saved[0]], **options)
+    of_files = inferencer(saved)['predictions']
+    for given, prediction, of_file in zip(before, result['predictions'], of_files, strict=False):
+        assert prediction['people'] == of_file['people']
+        assert prediction['people'][0]['missing_frames'] == 4
+        assert given.shape[0] == prediction['people'][0]['frames']
+    assert [one['input'] for one in result['predictions']] == ['array_0', 'array_1', saved[0]]
+    names = ['array_0.png', 'array_1_person0.png', 'array_1_person1.png', 'a.png']
+    assert result['visualization'] == [str(tmp_path / 'out' / name) for name in names]
+    np.testing.assert_array_equal(poses, before[0])  # left as they were
+    np.testing.assert_array_equal(people, before[1])
+    assert inferencer(poses)['predictions'][0]['people'][0]['count'] == 5
+
+
+def test_arrays_in_memory_are_checked_like_files(inferencer, log):
+    for array, message in (
+        (np.zeros((10, 5, 2)), r'array_0: has shape \(10, 5, 2\), expected \(T, J, D\)'),
+        (np.zeros((0, 17, 2)), 'array_0: holds no frames'),
+        (np.full((10, 17, 2), 'a'), 'array_0: holds <U1, expected numbers'),
+        (np.zeros(()), r'array_0: has shape \(\)'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            inferencer(array)
+    predictions = inferencer([person(2), np.zeros((10, 5, 2))])['predictions']
+    assert predictions[0]['people'][0]['count'] == 2
+    assert 'array_1: has shape (10, 5, 2)' in predictions[1]['error']
+    for given in (3, dict(poses=person(2)), torch.zeros(5, 17, 2), None):
+        message = f'input 1: is of type {type(given).__name__}, expected the path .* numpy array'
+        with pytest.raises(ValueError, match=message):
+            inferencer([person(2), given])
+
+
 def test_known_class_is_counted(inferencer, tmp_path):
     path = save(tmp_path / 'a.npy', person(5, push_ups=2), np.full_like(person(5), np.nan))
     for label, count in (('squat', 5), ('push_up', 2), ('pushups', 2)):
