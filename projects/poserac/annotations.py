@@ -48,7 +48,7 @@ class RepCountVideo(NamedTuple):
     count: int
     repetitions: np.ndarray
     """(R, 2) int64, first and last frame of each repetition; or in ``pose_train.csv`` the frames
-    of salient pose I and II. Frames count from 0."""
+    of salient pose I and II, of which either may come first. Frames count from 0."""
     person: int = 0
     """Which track of the video's poses, from 0."""
     line: int = 0
@@ -161,7 +161,8 @@ def read_repcount(path: str | Path) -> list[RepCountVideo]:
     Columns are found by their names: ``type``, ``name``, ``count``, ``L1``, ``L2`` ... and, of
     videos with several people, ``person``. Others are passed over. Without a count, in the row or
     in the file, it is the number of pairs. Where both are there they may differ: in the published
-    files a few do, and the count is what is scored.
+    files a few do, and the count is what is scored. Pairs are given as they stand, even where the
+    second frame comes before the first, as that of salient pose II may.
 
     Args:
         path: The file.

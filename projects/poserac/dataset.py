@@ -244,6 +244,7 @@ class RepCountDataset(_PoseDataset):
     has ``name`` of the video, ``person``, ``action`` (the class, or the file's name of an action
     that is none), ``label`` (-1 if it is none), ``count``, ``repetitions`` (R, 2) frames,
     ``frame_rate`` if given, and ``error``, a text, in place of poses that cannot be read.
+    Repetitions that end before they start are left out and logged, while the count stays.
 
     In ``data_root`` lie ``annotation/test.csv`` and, for a video ``a.mp4``, ``test_poses/a.npy``,
     see :func:`projects.poserac.poses.read_poses`.
@@ -308,7 +309,7 @@ class RepCountDataset(_PoseDataset):
         videos = read_repcount(self.ann_file)
         classes = self._describe([video.action for video in videos])
         labels = self._labels([video.action for video in videos], classes)
-        samples, unknown = [], Counter()
+        samples, unknown, backward = [], Counter(), []
         for video, label in zip(videos, labels.tolist(), strict=True):
             if label < 0:
                 unknown[video.action] += 1
@@ -318,13 +319,16 @@ class RepCountDataset(_PoseDataset):
                 path = pose_file(self.pose_dir, video.name)
             except ValueError as error:
                 raise ValueError(f'{self.ann_file}:{video.line}: {error}') from None
+            forward = video.repetitions[:, 0] <= video.repetitions[:, 1]  # (R,)
+            if not forward.all():
+                backward.append(video.name)
             meta = dict(
                 name=video.name,
                 person=video.person,
                 action=classes[label] if label >= 0 else video.action,
                 label=label,
                 count=video.count,
-                repetitions=video.repetitions,
+                repetitions=video.repetitions[forward],
             )
             if self.frame_rate is not None:
                 meta['frame_rate'] = float(self.frame_rate)
@@ -335,6 +339,11 @@ class RepCountDataset(_PoseDataset):
             self._log(f'{number} videos {fate} of no class: {dict(unknown)}', logging.INFO)
         if not samples:
             raise ValueError(f'{self.ann_file}: no video of the classes {list(classes)} is left')
+        if backward:
+            self._log(
+                f'{len(backward)} of {len(samples)} samples have repetitions that end before they '
+                f'start, which are left out, while the count stays: {_few(backward)}'
+            )
         if self.skip_unreadable:
             self._look_at(samples)
         return samples

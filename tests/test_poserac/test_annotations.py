@@ -235,6 +235,11 @@ def test_repcount_columns_in_any_order(tmp_path):
     assert (second.person, second.count) == (0, 1)
 
 
+def test_pairs_of_salient_frames_in_either_order(tmp_path):
+    path = repcount(tmp_path, 'type,name,count,L1,L2,L3,L4\nsquat,a.mp4,2,9,5,12,17\n')
+    assert read_repcount(path)[0].repetitions.tolist() == [[9, 5], [12, 17]]
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [

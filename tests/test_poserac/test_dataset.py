@@ -366,6 +366,21 @@ def test_repetitions_beyond_the_frames(videos, log):
     assert 'a.mp4' in warning
 
 
+@pytest.mark.parametrize('test_mode', [True, False])
+def test_repetitions_that_end_before_they_start(videos, log, test_mode):
+    path = videos / 'annotation' / 'test.csv'
+    path.write_text(path.read_text().replace('1,20,21,49.0', '9,5,21,21').replace('3,19', '19,3'))
+    data = repcount(videos, test_mode=test_mode)
+    for _ in range(2):  # epochs
+        first, second = data[0]['meta'], data[1]['meta']
+    assert first['repetitions'].tolist() == [[21, 21]]
+    assert second['repetitions'].shape == (0, 2)
+    assert (first['count'], second['count']) == (2, 1)  # what is counted does not depend on them
+    (_, warning) = messages(log, 'RepCountDataset')
+    assert '2 of 4 samples have repetitions that end before they start' in warning
+    assert warning.endswith('a.mp4; sub/b.mp4')
+
+
 def test_no_poses_at_all(videos):
     with pytest.raises(FileNotFoundError, match=r'poses of none of the 4 .*elsewhere/a.npy'):
         repcount(videos, pose_dir='elsewhere', test_mode=True)
