@@ -79,12 +79,30 @@ def read_poses(path: str | Path, layout: KeypointLayout, dims: int = 3) -> np.nd
         FileNotFoundError: If there is no such file.
         ValueError: If it is no array of that kind; the message names the file and what was found.
     """
-    array = _load(path)
-    shape = _full_shape(path, array, layout, dims)
+    return arrange_poses(_load(path), str(path), layout, dims)
+
+
+def arrange_poses(
+    array: np.ndarray, name: str, layout: KeypointLayout, dims: int = 3
+) -> np.ndarray:
+    """Poses in any of the forms that :func:`read_poses` reads, in its form.
+
+    Args:
+        array: (T, J, D), (T, J * D) or (T, P, J, D); left as it is.
+        name: Of the array, for messages.
+        layout: As in :func:`read_poses`.
+        dims: As in :func:`read_poses`.
+
+    Returns:
+        (T, P, J, D) float32 of its own, NaN where a pose or a keypoint is missing.
+
+    Raises:
+        ValueError: If it is no array of that kind; the message has its name and what was found.
+    """
+    shape = _full_shape(name, array, layout, dims)
     with np.errstate(over='ignore'):
-        poses = array.reshape(shape).astype(np.float32)  # (T, P, J, D)
-    absent = ~np.isfinite(poses) | ~poses.any(axis=(-2, -1), keepdims=True)
-    poses[absent] = np.nan
+        poses = array.reshape(shape).astype(np.float32)  # a copy
+    poses[~np.isfinite(poses) | ~poses.any(axis=(-2, -1), keepdims=True)] = np.nan
     return np.ascontiguousarray(poses[..., :dims])
 
 

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 from projects.keypoints import KeypointLayout
 from projects.poserac import pose_extraction
-from projects.poserac.poses import _full_shape, read_poses
+from projects.poserac.poses import arrange_poses, read_poses
 from projects.poserac.video import video_length_and_rate
 
 VIDEO_ENDINGS = ('.avi', '.mkv', '.mov', '.mp4', '.mpg', '.webm')
@@ -62,7 +62,7 @@ def read_source(
     """
     path = given.path
     if given.array is not None:
-        return Source(str(path), _poses_of_array(given.array, str(path), layout, dims))
+        return Source(str(path), arrange_poses(given.array, str(path), layout, dims))
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such video or array of poses')
     if path.suffix.lower() == '.npy':
@@ -177,12 +177,3 @@ class PoseFinder:
 
 def _stored_poses(path: Path, poses_dir: str | None) -> Path:
     return Path(poses_dir or path.parent, f'{path.stem}.npy')
-
-
-def _poses_of_array(array: np.ndarray, name: str, layout: KeypointLayout, dims: int) -> np.ndarray:
-    """(T, P, J, D) poses of an array in memory, as :func:`read_poses` gives those of a file."""
-    shape = _full_shape(name, array, layout, dims)
-    with np.errstate(over='ignore'):
-        poses = array.reshape(shape).astype(np.float32)  # a copy
-    poses[~np.isfinite(poses) | ~poses.any(axis=(-2, -1), keepdims=True)] = np.nan
-    return np.ascontiguousarray(poses[..., :dims])
