@@ -2,6 +2,7 @@
 
 from projects.synthetic.actions import ACTIONS
 from projects.synthetic.camera import Camera
+from projects.synthetic.coco import coco_picture, write_coco
 from projects.synthetic.curves import Action
 from projects.synthetic.figure import CHANNELS, LANDMARKS, Motion, rotations_from_angles
 from projects.synthetic.human36m import human36m_motion, write_human36m
@@ -25,6 +26,7 @@ __all__ = [
     'Scene',
     'Style',
     'Timeline',
+    'coco_picture',
     'human36m_motion',
     'kinetics_tps_video',
     'render',
@@ -33,6 +35,7 @@ __all__ = [
     'sample_mix',
     'sample_motion',
     'sample_scene',
+    'write_coco',
     'write_human36m',
     'write_kinetics_tps',
     'write_repcount',

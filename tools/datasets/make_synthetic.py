@@ -4,6 +4,7 @@ Example:
     python tools/datasets/make_synthetic.py human36m --out data/synthetic/h36m
     python tools/datasets/make_synthetic.py kinetics-tps --out data/synthetic/kinetics_tps
     python tools/datasets/make_synthetic.py repcount --out data/synthetic/repcount
+    python tools/datasets/make_synthetic.py coco --out data/synthetic/coco
 """
 
 import argparse
@@ -15,6 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from projects.synthetic.actions import ACTIONS
+from projects.synthetic.coco import (
+    IMAGES,
+    MOST_PEOPLE,
+    count_visibility,
+    write_coco,
+)
 from projects.synthetic.human36m import (
     ACTION_NAMES,
     FPS,
@@ -44,7 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description='Write generated data in the layout of a published data set.'
     )
     formats = parser.add_subparsers(dest='format', required=True, metavar='FORMAT')
-    for add_format in (add_human36m, add_kinetics_tps, add_repcount):
+    for add_format in (add_human36m, add_kinetics_tps, add_repcount, add_coco):
         add_format(formats)
     args = parser.parse_args(argv)
     args.check(args, formats.choices[args.format])
@@ -70,8 +77,9 @@ def _add_format(
 
 
 def _check_common(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    if isinstance(args.num_frames, int) and args.num_frames < 1:
-        parser.error(f'--num-frames is {args.num_frames}, expected at least 1')
+    num_frames = getattr(args, 'num_frames', None)  # pictures have none, some videos a range
+    if isinstance(num_frames, int) and num_frames < 1:
+        parser.error(f'--num-frames is {num_frames}, expected at least 1')
     if not 0 <= args.difficulty <= 1:
         parser.error(f'--difficulty is {args.difficulty}, expected a number from 0 to 1')
     if args.seed < 0:
@@ -341,6 +349,73 @@ def make_repcount(args: argparse.Namespace, console: Console) -> None:
                 f'{counts.min()} to {counts.max()}, {np.mean(counts == 0):.0%} without any',
                 soft_wrap=True,
             )
+
+
+def add_coco(formats: argparse._SubParsersAction) -> None:
+    """The subcommand ``coco``."""
+    coco = _add_format(
+        formats, 'coco', 'pictures with keypoints, annotations/person_keypoints_<split>2017.json'
+    )
+    coco.set_defaults(write=make_coco, check=_check_coco, difficulty=0.5)
+    for split, number in IMAGES.items():
+        coco.add_argument(f'--{split}-images', type=int, default=number, help=f'{split} images')
+    coco.add_argument(
+        '--image-size', nargs=2, type=int, default=[320, 256], metavar=('WIDTH', 'HEIGHT')
+    )
+    coco.add_argument(
+        '--people', nargs=2, type=int, default=[1, 3], metavar=('FEWEST', 'MOST'), help='an image'
+    )
+    coco.add_argument(
+        '--visibility', action='store_true', help='print how often each keypoint has each v'
+    )
+
+
+def _check_coco(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    _check_common(args, parser)
+    numbers = {split: getattr(args, f'{split}_images') for split in IMAGES}
+    for split, number in numbers.items():
+        if number < 0:
+            parser.error(f'--{split}-images is {number}, expected 0 or more')
+    if not sum(numbers.values()):
+        options = ' and '.join(f'--{split}-images' for split in numbers)
+        parser.error(f'{options} are both 0, expected some images')
+    if min(args.image_size) < 32:
+        parser.error(f'--image-size is {args.image_size}, expected at least 32 each')
+    if not 1 <= args.people[0] <= args.people[1] <= MOST_PEOPLE:
+        parser.error(
+            f'--people is {args.people}, expected fewest and most, at least 1, '
+            f'at most {MOST_PEOPLE}'
+        )
+    if args.out.exists() and any(args.out.iterdir()):
+        parser.error(f'--out {args.out} is not empty, expected a new folder')
+
+
+def make_coco(args: argparse.Namespace, console: Console) -> None:
+    """Writes the layout of COCO keypoints with a progress bar and says what is in it."""
+    numbers = {split: getattr(args, f'{split}_images') for split in IMAGES}
+    with _progress(console) as progress:
+        task = progress.add_task('COCO', total=sum(numbers.values()))
+        paths = write_coco(
+            args.out,
+            images=numbers,
+            image_size=tuple(args.image_size),
+            people=tuple(args.people),
+            difficulty=args.difficulty,
+            seed=args.seed,
+            progress=lambda path: progress.advance(task),
+        )
+    console.print(f'{len(paths)} images: {args.out}', soft_wrap=True)
+    for split, number in numbers.items():
+        if number:
+            file = args.out / 'annotations' / f'person_keypoints_{split}2017.json'
+            counts = count_visibility(file)
+            people = sum(next(iter(counts.values())))
+            console.print(f'{split}: {number} images, {people} people with keypoints')
+            if args.visibility and people:
+                table = Table('keypoint', 'v = 0', 'v = 1', 'v = 2', title=f'{split}: shares')
+                for name, count in counts.items():
+                    table.add_row(name, *(f'{value / people:.2f}' for value in count))
+                console.print(table)
 
 
 def main(argv: list[str] | None = None) -> None:
