@@ -15,7 +15,7 @@ from projects.synthetic.body import BODY_INDEX, LIMB_INDEX
 from projects.synthetic.camera import Camera
 from projects.synthetic.figure import COCO_LANDMARKS
 from projects.synthetic.rendering import Rendering
-from projects.synthetic.sampling import Layer
+from projects.synthetic.sampling import Layer, check_names
 from projects.synthetic.scene import Scene, sample_scene
 from projects.synthetic.scenery import sample_background
 
@@ -153,8 +153,7 @@ def coco_picture(
     Raises:
         ValueError: If a name or number is not one of the allowed.
     """
-    if split not in SPLITS:
-        raise ValueError(f'split: {split!r} is not one of {list(SPLITS)}')
+    check_names('split', [split], SPLITS)
     if len(image_size) != 2 or min(image_size) < 32:
         raise ValueError(f'image_size is {image_size!r}, expected width and height of at least 32')
     if len(people) != 2 or not 1 <= people[0] <= people[1] <= MOST_PEOPLE:

@@ -8,7 +8,7 @@ import numpy as np
 from projects.files import whole_file
 from projects.synthetic.curves import PARTS
 from projects.synthetic.figure import Motion
-from projects.synthetic.sampling import Layer, Style, sample_mix
+from projects.synthetic.sampling import Layer, Style, check_names, sample_mix
 
 FPS = 50.0
 SUBJECTS = (1, 5, 6, 7, 8, 9, 11)
@@ -54,14 +54,6 @@ ACTION_NAMES = tuple(RECIPES)
 _PERSON, _MOTION = 0, 1
 
 
-def _check(name: str, values: Sequence, allowed: Sequence) -> None:
-    if not len(values):
-        raise ValueError(f'{name} is empty, expected some of {list(allowed)}')
-    for value in values:
-        if value not in allowed:
-            raise ValueError(f'{name}: {value!r} is not one of {list(allowed)}')
-
-
 def human36m_motion(
     subject: int,
     action: str,
@@ -90,9 +82,9 @@ def human36m_motion(
     Raises:
         ValueError: If a name or number is not one of the allowed.
     """
-    _check('subjects', [subject], SUBJECTS)
-    _check('actions', [action], ACTION_NAMES)
-    _check('trials', [trial], TRIALS)
+    check_names('subjects', [subject], SUBJECTS)
+    check_names('actions', [action], ACTION_NAMES)
+    check_names('trials', [trial], TRIALS)
     if seed < 0:
         raise ValueError(f'seed is {seed}, expected 0 or more')
     person = np.random.SeedSequence([seed, subject], spawn_key=(_PERSON,))
@@ -149,9 +141,9 @@ def write_human36m(
     Raises:
         ValueError: If a name or number is not one of the allowed; nothing is written then.
     """
-    _check('actions', actions, ACTION_NAMES)
-    _check('subjects', subjects, SUBJECTS)
-    _check('trials', trials, TRIALS)
+    check_names('actions', actions, ACTION_NAMES)
+    check_names('subjects', subjects, SUBJECTS)
+    check_names('trials', trials, TRIALS)
     paths = []
     for subject in subjects:
         folder = Path(root) / 'dataset' / f'S{subject}'

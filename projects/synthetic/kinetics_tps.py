@@ -14,7 +14,7 @@ from projects.files import whole_file
 from projects.synthetic.actions import ACTIONS
 from projects.synthetic.curves import PARTS as BODY
 from projects.synthetic.parts import PARTS, STATES, annotate, part_states
-from projects.synthetic.sampling import Layer
+from projects.synthetic.sampling import Layer, check_names
 from projects.synthetic.scene import Scene, sample_scene
 
 CLASSES = ('bow', 'jumping_jack', 'kick', 'lunge', 'running', 'squat')
@@ -96,8 +96,8 @@ def kinetics_tps_video(
     Raises:
         ValueError: If a name or number is not one of the allowed.
     """
-    _check_names('split', [split], SPLITS)
-    _check_names('classes', [action], tuple(ACTIONS))
+    check_names('split', [split], sorted(SPLITS))
+    check_names('classes', [action], sorted(ACTIONS))
     if len(people) != 2 or not 1 <= people[0] <= people[1]:
         raise ValueError(f'people is {people!r}, expected fewest and most, at least 1')
     if seed < 0:
@@ -175,9 +175,9 @@ def write_kinetics_tps(
     Raises:
         ValueError: If a name or number is not one of the allowed; nothing is written then.
     """
-    _check_names('classes', classes, tuple(ACTIONS))
-    _check_names('videos_per_class', tuple(videos_per_class), SPLITS)
-    _check_names('storage', [storage], STORAGES)
+    check_names('classes', classes, sorted(ACTIONS))
+    check_names('videos_per_class', tuple(videos_per_class), sorted(SPLITS))
+    check_names('storage', [storage], sorted(STORAGES))
     for name, number, least in (
         ('num_frames', num_frames, 1),
         ('annotate_every', annotate_every, 1),
@@ -218,14 +218,6 @@ def write_kinetics_tps(
         lines = [f'{name},{num_frames}' for name in names]
         _write_lines(root / 'list' / f'video_{split}_flist.csv', lines)
     return paths
-
-
-def _check_names(name: str, values: Sequence[str], allowed: Sequence[str]) -> None:
-    if not len(values):
-        raise ValueError(f'{name} is empty, expected some of {sorted(allowed)}')
-    for value in values:
-        if value not in allowed:
-            raise ValueError(f'{name}: {value!r} is not one of {sorted(allowed)}')
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

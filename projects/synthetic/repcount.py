@@ -15,7 +15,7 @@ from projects.files import whole_folder
 from projects.synthetic.actions import ACTIONS
 from projects.synthetic.camera import Camera
 from projects.synthetic.figure import BLAZEPOSE_LANDMARKS, CONTACTS, Motion
-from projects.synthetic.sampling import Style, sample_motion
+from projects.synthetic.sampling import Style, check_names, sample_motion
 
 SPLITS = ('train', 'valid', 'test')
 VIDEOS_PER_ACTION = {'train': 24, 'valid': 3, 'test': 12}
@@ -136,8 +136,8 @@ def repcount_video(
     Raises:
         ValueError: If a name or number is not one of the allowed.
     """
-    _check_names('split', [split], SPLITS)
-    _check_names('actions', [action], tuple(EXERCISES))
+    check_names('split', [split], SPLITS)
+    check_names('actions', [action], tuple(EXERCISES))
     if len(num_frames) != 2 or not 2 <= num_frames[0] <= num_frames[1]:
         raise ValueError(f'num_frames is {num_frames!r}, expected fewest and most, at least 2')
     if len(image_size) != 2 or min(image_size) < 32:
@@ -399,9 +399,9 @@ def write_repcount(
         ValueError: If a name or number is not one of the allowed; nothing is written then.
         FileExistsError: If the folder has content.
     """
-    _check_names('actions', actions, tuple(EXERCISES))
-    _check_names('videos_per_action', tuple(videos_per_action), SPLITS)
-    _check_names('actions', actions, class_names)
+    check_names('actions', actions, tuple(EXERCISES))
+    check_names('videos_per_action', tuple(videos_per_action), SPLITS)
+    check_names('actions', actions, class_names)
     for name, names in (('actions', actions), ('class_names', class_names)):
         if len(set(names)) != len(names):
             raise ValueError(f'{name} is {list(names)}, expected each once')
@@ -507,11 +507,3 @@ def read_counts(root: str | Path, split: str, file: str = '') -> np.ndarray:
         return np.zeros(0, dtype=np.int64)
     with open(path, newline='') as rows:
         return np.array([int(row['count']) for row in csv.DictReader(rows)], dtype=np.int64)
-
-
-def _check_names(name: str, values: Sequence[str], allowed: Sequence[str]) -> None:
-    if not len(values):
-        raise ValueError(f'{name} is empty, expected some of {list(allowed)}')
-    for value in values:
-        if value not in allowed:
-            raise ValueError(f'{name}: {value!r} is not one of {list(allowed)}')

@@ -188,6 +188,24 @@ class Layer:
             raise ValueError(f'layer {self.action!r}: parts {unknown} are not of {PARTS}')
 
 
+def check_names(name: str, values: Sequence, allowed: Sequence) -> None:
+    """Refuse values that are not of the allowed ones, or no values at all.
+
+    Args:
+        name: Of the option, for the message.
+        values: What was given.
+        allowed: What may be, in the order of the message.
+
+    Raises:
+        ValueError: If there are none, or one is not allowed.
+    """
+    if not len(values):
+        raise ValueError(f'{name} is empty, expected some of {list(allowed)}')
+    for value in values:
+        if value not in allowed:
+            raise ValueError(f'{name}: {value!r} is not one of {list(allowed)}')
+
+
 def _check_action(name: str) -> None:
     if name not in ACTIONS:
         raise ValueError(f'action {name!r} is not one of {sorted(ACTIONS)}')
