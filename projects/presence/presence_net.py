@@ -7,12 +7,33 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class KeypointLinear(nn.Module):
+    """A linear layer of its own for each keypoint, all computed as one batched product.
+
+    Args:
+        num_keypoints: K.
+        in_channels: Channels in.
+        out_channels: Channels out.
+    """
+
+    def __init__(self, num_keypoints: int, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(num_keypoints, in_channels, out_channels))
+        self.bias = nn.Parameter(torch.empty(num_keypoints, 1, out_channels))
+        bound = 1 / math.sqrt(in_channels)  # as of nn.Linear
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(K, B, in_channels) to (K, B, out_channels)."""
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
 class KeypointPresenceNet(nn.Module):
     """Score every keypoint's presence from its own heatmap.
 
     Document 002, section 3: the heatmaps are reduced by max pooling, each is flattened and goes
     through a fully connected network of its own, ReLU after the hidden layer; section 4.2: dropout.
-    The networks of all keypoints are computed at once, as two batched products.
 
     Args:
         num_keypoints: K.
@@ -45,19 +66,9 @@ class KeypointPresenceNet(nn.Module):
         self.pool = pool
         width, height = self.heatmap_size
         cells = math.ceil(width / pool) * math.ceil(height / pool)
-        self.weight = nn.Parameter(torch.empty(num_keypoints, cells, hidden_channels))
-        self.bias = nn.Parameter(torch.empty(num_keypoints, 1, hidden_channels))
-        self.out_weight = nn.Parameter(torch.empty(num_keypoints, hidden_channels, 1))
-        self.out_bias = nn.Parameter(torch.empty(num_keypoints, 1, 1))
+        self.hidden = KeypointLinear(num_keypoints, cells, hidden_channels)
         self.dropout = nn.Dropout(dropout)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw all weights anew, each network as K separate ``nn.Linear`` pairs would be."""
-        for weight, bias in ((self.weight, self.bias), (self.out_weight, self.out_bias)):
-            bound = 1 / math.sqrt(weight.shape[1])
-            nn.init.uniform_(weight, -bound, bound)
-            nn.init.uniform_(bias, -bound, bound)
+        self.score = KeypointLinear(num_keypoints, hidden_channels, 1)
 
     def forward(self, heatmaps: Tensor) -> Tensor:
         """Logits of presence.
@@ -79,5 +90,4 @@ class KeypointPresenceNet(nn.Module):
             )
         pooled = F.max_pool2d(heatmaps, self.pool, ceil_mode=True)
         cells = pooled.flatten(2).transpose(0, 1)  # (K, B, cells)
-        hidden = self.dropout(F.relu(torch.baddbmm(self.bias, cells, self.weight)))
-        return torch.baddbmm(self.out_bias, hidden, self.out_weight)[..., 0].T
+        return self.score(self.dropout(F.relu(self.hidden(cells))))[..., 0].T
