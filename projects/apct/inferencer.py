@@ -18,9 +18,9 @@ from projects.apct.drawing.picture import draw_parses, plan_cards
 from projects.apct.layout import read_names
 from projects.apct.people import check_count, official_people
 from projects.apct.transforms import LoadKineticsTPSFrame
-from projects.apct.visualizer import check_thresholds, write_image
 from projects.files import safe_name, whole_file
 from projects.inference import MethodInferencer, tested_dataset
+from projects.visualization import check_thresholds, write_image
 
 IMAGE_ENDINGS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 VIDEO_ENDINGS = ('.avi', '.mkv', '.mov', '.mp4', '.mpg', '.webm')

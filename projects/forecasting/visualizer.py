@@ -1,7 +1,6 @@
 """Drawing forecasts as animations."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,12 @@ import numpy as np
 import torch
 from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
-from mmengine.dist import get_rank
-from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
 
 from projects.files import whole_file
 from projects.forecasting.baselines import repeat_last_pose
 from projects.forecasting.losses import joint_errors
+from projects.visualization import DrawnSample, VisualizationHook, process_prefix
 
 OBSERVED, TRUE, FORECAST = '#5b6470', '#1b9e77', '#d95f02'
 
@@ -145,14 +142,17 @@ def draw_forecast(
 
 
 @HOOKS.register_module()
-class ForecastVisualizationHook(Hook):
+class ForecastVisualizationHook(VisualizationHook):
     """Draw every n-th tested sample as a GIF (``tools/test.py --show-dir``).
 
     Args:
         enable: Whether to draw at all.
         out_dir: Folder to draw into.
-        interval: Samples from one drawing to the next.
+        interval: Samples from one drawing to the next, in each process.
         frame_rate: Frames a second of the motion.
+
+    Raises:
+        ValueError: As :class:`projects.visualization.VisualizationHook`.
     """
 
     def __init__(
@@ -162,44 +162,32 @@ class ForecastVisualizationHook(Hook):
         interval: int = 100,
         frame_rate: float = 25.0,
     ) -> None:
-        if enable and not out_dir:
-            raise ValueError('out_dir is not set: --show-dir of tools/test.py names the folder')
-        if interval < 1:
-            raise ValueError(f'interval is {interval}, expected 1 or more')
-        self.enable = enable
-        self.out_dir = out_dir
-        self.interval = interval
+        super().__init__(enable, out_dir, interval)
         self.frame_rate = frame_rate
-        self._seen = 0
 
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Count the samples from the start."""
-        self._seen = 0
+    def file_name(self, sample: DrawnSample) -> str:
+        """Numbered, and named after the action.
 
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict[str, Any] | None = None,
-        outputs: Sequence[dict[str, torch.Tensor]] | None = None,
-    ) -> None:
-        """Draw the samples of this batch whose turn it is."""
-        if not self.enable:
-            return
-        for index, output in enumerate(outputs):
-            number = self._seen + index
-            if number % self.interval == 0:
-                action = data_batch['meta']['action'][index]
-                name = f'{number:06d}_{re.sub(r"[^0-9A-Za-z_-]", "_", action)}.gif'
-                if get_rank():
-                    name = f'rank{get_rank()}_{name}'
-                draw_forecast(
-                    str(Path(self.out_dir, name)),
-                    observed=data_batch['observed'][index].cpu().numpy(),
-                    forecast=output['forecast'].float().cpu().numpy(),
-                    target=data_batch['target'][index].cpu().numpy(),
-                    meta=runner.test_dataloader.dataset.metainfo,
-                    frame_rate=self.frame_rate,
-                    title=action,
-                )
-        self._seen += len(outputs)
+        Args:
+            sample: What is drawn.
+        """
+        action = re.sub(r'[^0-9A-Za-z_-]', '_', sample.batch['meta']['action'][sample.index])
+        return f'{process_prefix()}{sample.number:06d}_{action}.gif'
+
+    def draw(self, path: Path, sample: DrawnSample) -> None:
+        """Draw one forecast beside the truth.
+
+        Args:
+            path: File to write.
+            sample: What is drawn.
+        """
+        batch, index = sample.batch, sample.index
+        draw_forecast(
+            str(path),
+            observed=batch['observed'][index].cpu().numpy(),
+            forecast=sample.output['forecast'].float().cpu().numpy(),
+            target=batch['target'][index].cpu().numpy(),
+            meta=sample.dataset.metainfo,
+            frame_rate=self.frame_rate,
+            title=batch['meta']['action'][index],
+        )

@@ -1,17 +1,12 @@
 """Drawing counts while testing (``tools/test.py --show-dir``)."""
 
-import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.dist import get_rank
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
 
 from projects.files import safe_name
 from projects.keypoints import keypoint_layout
@@ -19,14 +14,15 @@ from projects.poserac.annotations import pose_file
 from projects.poserac.drawing import plot_counts
 from projects.poserac.poses import read_poses
 from projects.poserac.trace import CountTrace, count_trace
+from projects.visualization import DrawnSample, VisualizationHook, process_prefix
 
 
 @HOOKS.register_module()
-class PoseRACVisualizationHook(Hook):
+class PoseRACVisualizationHook(VisualizationHook):
     """Draw an overview of every n-th tested sequence: score, triggers, counts, counted poses.
 
-    The class that was predicted is drawn. A drawing that fails is logged and stops nothing. Of a
-    test on single poses, in which nothing is counted, there are no drawings; the log says so.
+    The class that was predicted is drawn. Of a test on single poses, in which nothing is counted,
+    there are no drawings; the log says so.
 
     Args:
         enable: Whether to draw at all.
@@ -34,73 +30,47 @@ class PoseRACVisualizationHook(Hook):
         interval: Sequences from one drawing to the next, in each process.
 
     Raises:
-        ValueError: If drawing is enabled without a folder, or the interval is not 1 or more.
+        ValueError: As :class:`projects.visualization.VisualizationHook`.
     """
 
     def __init__(
         self, enable: bool = False, out_dir: str | None = None, interval: int = 10
     ) -> None:
-        if enable and not out_dir:
-            raise ValueError('out_dir is not set: --show-dir of tools/test.py names the folder')
-        if not isinstance(interval, int) or interval < 1:
-            raise ValueError(f'interval is {interval!r}, expected a whole number of 1 or more')
-        self.enable = enable
-        self.out_dir = out_dir
-        self.interval = interval
-        self._seen = 0
+        super().__init__(enable, out_dir, interval)
 
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Count the sequences from the start."""
-        self._seen = 0
+    def can_draw(self, batch: dict[str, Any], first: int) -> bool:
+        """Whether a batch holds sequences, not single poses.
 
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict[str, Any] | None = None,
-        outputs: Sequence[dict[str, Any]] | None = None,
-    ) -> None:
-        """Draw the sequences of this batch whose turn it is."""
-        if not self.enable:
-            return
-        if 'meta' not in data_batch:
-            if not self._seen:  # the first batch
-                text = f'{type(self).__name__}: nothing is drawn, the test is on single poses'
-                print_log(text, logger='current')
-            self._seen += len(outputs)
-            return
-        dataset = runner.test_dataloader.dataset
-        for index, output in enumerate(outputs):
-            number = self._seen + index
-            if number % self.interval:
-                continue
-            meta = data_batch['meta'][index]
-            name = safe_name(os.path.splitext(meta['name'])[0])
-            path = Path(self.out_dir, f'{number:06d}_{name}.png')
-            if get_rank():
-                path = path.with_name(f'rank{get_rank()}_{path.name}')
-            try:
-                self.draw(path, dataset, data_batch['poses'][index], meta, output)
-            except Exception as error:
-                text = f'{path.name}: not drawn ({type(error).__name__}: {error})'
-                print_log(text, logger='current', level=logging.WARNING)
-        self._seen += len(outputs)
+        Args:
+            batch: As the data loader gave it.
+            first: How many samples this process tested before it.
+        """
+        sequences = 'meta' in batch
+        if not sequences and not first:
+            text = f'{type(self).__name__}: nothing is drawn, the test is on single poses'
+            print_log(text, logger='current')
+        return sequences
 
-    def draw(
-        self, path: Path, dataset: Any, poses: Any, meta: dict[str, Any], output: dict[str, Any]
-    ) -> None:
+    def file_name(self, sample: DrawnSample) -> str:
+        """Numbered, and named after the video.
+
+        Args:
+            sample: What is drawn.
+        """
+        name = os.path.splitext(sample.batch['meta'][sample.index]['name'])[0]
+        return f'{process_prefix()}{sample.number:06d}_{safe_name(name)}.png'
+
+    def draw(self, path: Path, sample: DrawnSample) -> None:
         """Draw one sequence.
 
         Args:
             path: File to write.
-            dataset: The data set, whose ``metainfo`` has ``classes`` and ``layout``.
-            poses: (T, J, D) tensor as the model got it.
-            meta: The sample's.
-            output: What the model predicts of it.
+            sample: Of a data set whose ``metainfo`` has ``classes`` and ``layout``.
         """
+        dataset, output, meta = sample.dataset, sample.output, sample.batch['meta'][sample.index]
         layout = keypoint_layout(dataset.metainfo['layout'])
         classes, label = dataset.metainfo['classes'], int(output['predicted_label'])
-        poses = poses.cpu().numpy()
+        poses = sample.batch['poses'][sample.index].cpu().numpy()  # (T, J, D) as the model got it
         stored = self._stored_poses(dataset, meta)
         if stored is not None and len(stored) == len(poses):
             poses = stored  # each pose normalised on its own is squeezed into a square

@@ -16,13 +16,13 @@ from PIL import Image
 
 from projects.apct.drawing.appearance import Part, Person, part_colours
 from projects.apct.drawing.callouts import callout_columns, place_callouts
-from projects.apct.drawing.labels import overlap, place_tag, spread, stack_cards
 from projects.apct.drawing.parses import follow_people, shown_people
 from projects.apct.drawing.picture import draw_beside, draw_parses, plan_cards
 from projects.apct.inferencer import PartParsingInferencer
 from projects.apct.people import official_people
 from projects.apct.visualizer import PartParsingVisualizationHook
 from projects.files import safe_name
+from projects.labels import overlap, place_tag, spread, stack_cards
 from tests.test_apct.samples import K, S, head_config, model_config, unzero
 from tests.test_apct.small_set import PARTS, number_of, write_video
 

@@ -1,19 +1,12 @@
-"""How a drawing looks: colours, fonts, sizes, and the people and parts that are in it."""
+"""How a drawing looks: colours, sizes, and the people and parts that are in it."""
 
 import colorsys
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib as mpl
-from PIL import ImageFont
+from projects.labels import Rect
+from projects.visualization import Colour, font
 
-from projects.apct.drawing.labels import Rect
-
-Colour = tuple[int, int, int]
-
-BACKGROUND, CARD = (24, 26, 31), (38, 41, 48)
-WHITE, SOFT, DIM = (255, 255, 255), (205, 209, 216), (130, 135, 145)
 ROW, CHIP, HEADER, GAP = 20, 24, 30, 10  # heights of a card's row, a label and a card's head
 UNTOLD = 'none'  # the state of parts about which there is nothing to say; drawn dimmer
 
@@ -75,17 +68,6 @@ def words(name: str) -> str:
     """
     text = name.replace('_', ' ')
     return text if len(text) <= 28 else f'{text[:27]}…'
-
-
-@lru_cache(maxsize=4)
-def font(bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Matplotlib's own font, which is there wherever matplotlib is.
-
-    Args:
-        bold: Whether to take the bold one.
-    """
-    name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
-    return ImageFont.truetype(str(Path(mpl.get_data_path(), 'fonts', 'ttf', name)), 15)
 
 
 def text_length(text: str, bold: bool = False) -> float:

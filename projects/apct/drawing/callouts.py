@@ -8,20 +8,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from projects.apct.drawing.appearance import (
-    BACKGROUND,
-    CHIP,
-    DIM,
-    GAP,
-    SOFT,
-    WHITE,
-    Colour,
-    Person,
-    font,
-    text_length,
-    words,
-)
-from projects.apct.drawing.labels import Rect, spread
+from projects.apct.drawing.appearance import CHIP, GAP, Person, text_length, words
+from projects.labels import Rect, spread
+from projects.visualization import BACKGROUND, DIM, SOFT, WHITE, Colour, font
 
 
 class Callout(NamedTuple):

@@ -6,22 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from projects.apct.drawing.appearance import (
-    BACKGROUND,
-    CARD,
-    CHIP,
-    DIM,
-    GAP,
-    HEADER,
-    ROW,
-    SOFT,
-    WHITE,
-    Person,
-    font,
-    text_length,
-    words,
-)
-from projects.apct.drawing.labels import Rect, place_tag, stack_cards
+from projects.apct.drawing.appearance import CHIP, GAP, HEADER, ROW, Person, text_length, words
+from projects.labels import Rect, place_tag, stack_cards
+from projects.visualization import BACKGROUND, CARD, DIM, SOFT, WHITE, font
 
 
 class Plan(NamedTuple):

@@ -7,22 +7,12 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from projects.apct.drawing.appearance import (
-    BACKGROUND,
-    GAP,
-    HEADER,
-    SOFT,
-    WHITE,
-    Colour,
-    Part,
-    Person,
-    font,
-    part_colours,
-)
+from projects.apct.drawing.appearance import GAP, HEADER, Part, Person, part_colours
 from projects.apct.drawing.callouts import with_callouts
 from projects.apct.drawing.cards import Plan, plan_people, with_cards
-from projects.apct.drawing.labels import Rect
 from projects.apct.drawing.parses import first_box, first_state, shown_people
+from projects.labels import Rect
+from projects.visualization import BACKGROUND, SOFT, WHITE, Colour, beside, font, scaled
 
 
 def draw_parses(
@@ -57,11 +47,8 @@ def draw_parses(
         (height', width', 3) uint8, BGR.
     """
     height, width = image.shape[:2]
-    scale = max(long_side[0] / max(height, width), 1.0)
-    scale = min(scale, long_side[1] / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    picture = cv2.resize(image, size, interpolation=kind) if scale != 1 else image.copy()
+    picture = scaled(image, long_side)
+    size = (picture.shape[1], picture.shape[0])
     shown = shown_people(people, person_threshold, part_threshold)
     factors = np.array([size[0] / width, size[1] / height] * 2)
     persons = _persons(shown, part_names, factors, size)
@@ -103,17 +90,7 @@ def draw_beside(
         draw_parses(image, some, part_names, heading=heading, plan=plan, **options)
         for some, heading, plan in zip(both, headings, plans, strict=True)
     )
-    axis = 1 if one.shape[1] + two.shape[1] < 2.2 * max(one.shape[0], two.shape[0]) else 0
-    other = max(one.shape[1 - axis], two.shape[1 - axis])
-    padded = []
-    for drawn in (one, two):
-        missing = [(0, 0)] * 3
-        missing[1 - axis] = (0, other - drawn.shape[1 - axis])
-        if drawn is one:
-            missing[axis] = (0, GAP)
-        planes = zip(np.moveaxis(drawn, -1, 0), BACKGROUND[::-1], strict=True)
-        padded.append(np.stack([np.pad(p, missing[:2], constant_values=v) for p, v in planes], -1))
-    return np.concatenate(padded, axis=axis)
+    return beside(one, two, GAP)
 
 
 def plan_cards(

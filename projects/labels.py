@@ -1,4 +1,4 @@
-"""Where labels go in a drawing: pure geometry. Rectangles are (x1, y1, x2, y2) pixels."""
+"""Where labels and cards go in a drawing: geometry. Rectangles are (x1, y1, x2, y2) pixels."""
 
 import math
 from collections.abc import Sequence
