@@ -103,7 +103,7 @@ class KeypointPresenceHead(BaseHead):
         Returns:
             What the pose head's ``forward`` returns, and logits of presence (B, K).
         """
-        outputs = self.pose_head.forward(feats)
+        outputs = _float(self.pose_head.forward(feats))
         heatmaps = _last(outputs)
         return outputs, self.presence_net(heatmaps.detach() if self.detach_heatmaps else heatmaps)
 
@@ -179,6 +179,13 @@ class KeypointPresenceHead(BaseHead):
         head = copy.copy(self.pose_head)
         head.forward = lambda feats: known[id(feats)]
         return head
+
+
+def _float(outputs: Any) -> Any:
+    """All tensors in float32: mmpose's heads hand them to numpy, which has no bfloat16."""
+    if isinstance(outputs, Tensor):
+        return outputs.float()
+    return type(outputs)(_float(one) for one in outputs)
 
 
 def _last(outputs: Any) -> Tensor:
