@@ -55,4 +55,4 @@ class BilinearHeatmapHead(HeatmapHead):
 
     def _decode(self, feature: Tensor) -> Tensor:
         large = F.interpolate(feature, scale_factor=self.scale_factor, mode='bilinear')
-        return self.final_layer(F.relu_(large))
+        return self.final_layer(F.relu_(large)).float()  # mmpose hands it to numpy

@@ -25,6 +25,8 @@ class KeypointPresenceHead(BaseHead):
     this one; its heatmaps, computed once, go through :class:`KeypointPresenceNet`. The losses of
     both add up; ``loss_weight`` of each weights them.
 
+    The checkpoint of a model whose head is the pose head alone loads as it is.
+
     A prediction gains ``keypoints_presence``, (1, K) float32, the probability that the keypoint is
     there. mmpose's ``keypoints_visible`` is the same, so that its own visualizer follows.
 
@@ -88,6 +90,20 @@ class KeypointPresenceHead(BaseHead):
         self.loss_module = MODELS.build(loss or dict(type='KeypointPresenceLoss'))
         self.detach_heatmaps = detach_heatmaps
         self.keypoint_scores = keypoint_scores
+
+        self._register_load_state_dict_pre_hook(self._accept_pose_head)
+
+    def _accept_pose_head(self, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+        """Take the weights of a model without presence as those of the pose head.
+
+        So mmpose's published checkpoints load as they are; the presence networks stay as they were.
+        """
+        names = [name for name in state_dict if name.startswith(prefix)]
+        own = (f'{prefix}pose_head.', f'{prefix}presence_net.')
+        if any(name.startswith(own) for name in names):
+            return
+        for name in names:
+            state_dict[f'{prefix}pose_head.{name.removeprefix(prefix)}'] = state_dict.pop(name)
 
     @property
     def decoder(self) -> Any:

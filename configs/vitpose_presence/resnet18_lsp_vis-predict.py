@@ -1,0 +1,18 @@
+"""The small ResNet-18 on Leeds Sports Pose with mmpose's VisPredictHead."""
+
+_base_ = ['./resnet18_lsp_presence.py']
+
+model = dict(
+    head=dict(
+        _delete_=True,
+        type='VisPredictHead',
+        pose_cfg=_base_.model.head.pose_head,
+        loss=dict(type='BCELoss', use_target_weight=False, use_sigmoid=True),
+    )
+)
+metric = dict(
+    type='KeypointPresenceMetric',
+    sources=dict(vis='keypoints_visible', heatmap_max='keypoint_scores'),
+)
+val_evaluator = [metric, _base_.val_evaluator[1]]
+test_evaluator = [dict(outfile=None, **metric), _base_.test_evaluator[1]]
