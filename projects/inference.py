@@ -1,10 +1,15 @@
 """What inferencers of several methods share."""
 
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import ConfigDict
 from mmengine.infer import BaseInferencer
+
+IMAGE_ENDINGS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 
 class MethodInferencer(BaseInferencer):
@@ -48,3 +53,59 @@ def tested_dataset(cfg: Any) -> ConfigDict:
     if dataset is None:
         raise ValueError('the config has no test_dataloader.dataset, by which inputs are prepared')
     return dataset
+
+
+def has_ending(path: Path, endings: Collection[str]) -> bool:
+    """Whether a file's name ends in one of these, whatever the case; hidden files are none.
+
+    Args:
+        path: Of a file.
+        endings: Such as ``IMAGE_ENDINGS``.
+    """
+    return path.suffix.lower() in endings and not path.name.startswith('.')
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images of a folder, by name.
+
+    Args:
+        folder: Where they lie.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    paths = [path for path in sorted(folder.iterdir()) if has_ending(path, IMAGE_ENDINGS)]
+    if not paths:
+        raise ValueError(f'{folder}: has no images, of which names end in {IMAGE_ENDINGS}')
+    return paths
+
+
+def check_image(image: np.ndarray, number: int) -> None:
+    """Stop on an array that is no image.
+
+    Args:
+        image: (height, width, 3) uint8.
+        number: Which one of the inputs it is.
+
+    Raises:
+        ValueError: If it is of another shape or type, or empty.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise ValueError(
+            f'input {number}: is an array of shape {image.shape}, {image.dtype}; '
+            'expected (height, width, 3), uint8'
+        )
+
+
+def free_name(stem: str, taken: Collection[str]) -> str:
+    """A name that nothing has: the stem itself or, where it is taken, ``<stem>_2``, ``_3``, ...
+
+    Args:
+        stem: What it should be.
+        taken: Names that there are.
+    """
+    name, copy = stem, 1
+    while name in taken:
+        copy += 1
+        name = f'{stem}_{copy}'
+    return name

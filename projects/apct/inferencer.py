@@ -19,10 +19,17 @@ from projects.apct.layout import read_names
 from projects.apct.people import check_count, official_people
 from projects.apct.transforms import LoadKineticsTPSFrame
 from projects.files import safe_name, whole_file
-from projects.inference import MethodInferencer, tested_dataset
+from projects.inference import (
+    IMAGE_ENDINGS,
+    MethodInferencer,
+    check_image,
+    free_name,
+    has_ending,
+    images_in,
+    tested_dataset,
+)
 from projects.visualization import check_thresholds, write_image
 
-IMAGE_ENDINGS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 VIDEO_ENDINGS = ('.avi', '.mkv', '.mov', '.mp4', '.mpg', '.webm')
 
 
@@ -149,21 +156,13 @@ class PartParsingInferencer(MethodInferencer):
         sources: list[Source] = []
         for number, item in enumerate(inputs if several else [inputs]):
             if isinstance(item, np.ndarray):
-                if item.ndim != 3 or item.shape[2] != 3 or item.dtype != np.uint8 or not item.size:
-                    raise ValueError(
-                        f'input {number}: is an array of shape {item.shape}, {item.dtype}; '
-                        'expected (height, width, 3), uint8'
-                    )
+                check_image(item, number)
                 kind, name, path, image = 'array', f'array_{number}', None, item
             else:
                 path, image = Path(item), None
                 kind, name = _kind(path), safe_name(path.resolve().stem)
                 path = str(path)
-            names = {source.name for source in sources}
-            stem, copy = name, 1
-            while name in names:
-                copy += 1
-                name = f'{stem}_{copy}'
+            name = free_name(name, {source.name for source in sources})
             sources.append(Source(kind, name, path, image))
         self.sources = sources
         return sources
@@ -318,9 +317,7 @@ def frames_of(source: Source, frame_interval: int = 5) -> Iterator[Frame]:
         for number in range(1, _video(source.path)[0] + 1, frame_interval):
             yield Frame(source, f'img_{number:05d}.json', number, video_path=source.path)
     elif source.kind == 'folder':
-        paths = [path for path in sorted(Path(source.path).iterdir()) if _is(path, IMAGE_ENDINGS)]
-        if not paths:
-            raise ValueError(f'{source.path}: has no images, of which names end in {IMAGE_ENDINGS}')
+        paths = images_in(Path(source.path))
         stems = [path.stem for path in paths]
         for number, path in enumerate(paths, start=1):
             stem = path.stem if stems.count(path.stem) == 1 else path.name
@@ -374,16 +371,12 @@ def _kind(path: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such image, folder of images or video')
     for kind, endings in (('image', IMAGE_ENDINGS), ('video', VIDEO_ENDINGS)):
-        if _is(path, endings):
+        if has_ending(path, endings):
             return kind
     raise ValueError(
         f'{path}: ends in {path.suffix!r}, expected an image {IMAGE_ENDINGS} or a video '
         f'{VIDEO_ENDINGS}'
     )
-
-
-def _is(path: Path, endings: Sequence[str]) -> bool:
-    return path.suffix.lower() in endings and not path.name.startswith('.')
 
 
 def _video(path: str) -> tuple[int, float]:
