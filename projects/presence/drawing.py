@@ -236,6 +236,8 @@ def _with_text(
         score
         for person, sizes in zip(people, radii, strict=True)
         for score in _scores(person, sizes, look, scores)
+        # those far outside would heap up at the border
+        if (np.abs(score.at - np.clip(score.at, 0, bounds)) <= 2 * score.radius).all()
     ]
     text_sizes = np.array([_text_size(score) for score in found]).reshape(-1, 2)
     lines = np.concatenate([np.zeros((0, 2)), *(_along_limbs(p, look) for p in people)])

@@ -121,6 +121,13 @@ def test_numbers_of_absent_or_all_keypoints():
         draw_people(GREY, [person()], LOOK, scores='some')
 
 
+def test_no_numbers_of_keypoints_far_outside():
+    shifted = person(present=(0, 0, 0, 0))._replace(points=POINTS + [330, 0])
+    drawn = draw_people(GREY, [shifted], LOOK, **SAME)
+    bare = draw_people(GREY, [shifted], LOOK, scores='none', **SAME)
+    assert (drawn == bare).all()  # all lie right of it
+
+
 def test_what_has_no_place_is_not_drawn():
     nothing = PosePerson(np.full((4, 2), np.nan), np.zeros(4, bool), np.zeros(4))
     assert (draw_people(GREY, [nothing], LOOK, **SAME) == GREY).all()
