@@ -11,6 +11,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import projects  # noqa: F401 - repairs the host libraries before any test imports them
 from projects.skeleton import CMU, HUMAN36M
+from projects.synthetic.coco import write_coco
 from projects.synthetic.kinetics_tps import write_kinetics_tps
 from projects.synthetic.repcount import write_repcount
 
@@ -79,6 +80,14 @@ def kinetics_tps_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         storage='frames',
         annotate_every=5,
     )
+    return root
+
+
+@pytest.fixture(scope='session')
+def coco_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated pictures of several people in the layout of COCO keypoints."""
+    root = tmp_path_factory.mktemp('coco')
+    write_coco(root, images=dict(train=30, val=30), image_size=(160, 128), people=(2, 3))
     return root
 
 

@@ -99,6 +99,30 @@ def poserac_options(root: Path) -> dict:
     }
 
 
+def presence_options(root: Path) -> dict:
+    loaders = {
+        f'{split}_dataloader.{key}': value
+        for split in ('train', 'val', 'test')
+        for key, value in {
+            'dataset.data_root': str(root),
+            'dataset.indices': 40 if split == 'train' else 39,
+            'num_workers': 0,
+            'batch_size': 8,
+        }.items()
+    }
+    return {
+        **loaders,
+        # processes would augment other people, and drop other channels
+        'train_dataloader.dataset.pipeline.2.prob': 0.0,
+        'train_dataloader.dataset.pipeline.3.shift_prob': 0.0,
+        'train_dataloader.dataset.pipeline.3.scale_prob': 0.0,
+        'train_dataloader.dataset.pipeline.3.rotate_prob': 0.0,
+        'model.head.dropout': 0.0,
+        'test_evaluator.1.ann_file': str(root / 'annotations' / 'person_keypoints_val2017.json'),
+        'train_cfg.max_epochs': 3,
+    }
+
+
 METHODS = [
     Method(
         'configs/stcformer.py',
@@ -124,6 +148,14 @@ METHODS = [
         '.csv',
         lambda root: next(root.glob('test_poses/squat*.npy')),
         'count/oracle/absolute_error',
+    ),
+    Method(
+        'configs/vitpose_presence/vitpose_presence_toy.py',
+        'coco_root',
+        presence_options,
+        'presence/log_loss',
+        '.json',
+        lambda root: next(root.glob('val2017/*.jpg')),
     ),
 ]
 
