@@ -234,6 +234,7 @@ def test_dependencies_are_rows_of_attention(files, presence):
     assert found.crop.shape == (64, 48, 3)
     assert found.heatmaps.shape == (2, 16, 12)
     assert found.areas.shape == (2, 8, 6)
+    assert (found.heatmaps.max(axis=(1, 2)) > 0).all()
     assert np.allclose(found.areas.sum(axis=(1, 2)), 1, atol=1e-5)
     assert (found.presence is not None) == presence
     images = torch.tensor(found.crop[..., ::-1].copy()).permute(2, 0, 1)[None]
@@ -274,6 +275,8 @@ def test_picture(files, presence, capsys, monkeypatch):
 
 def test_threshold_and_labels(files):
     _, found = found_in(files, presence=True)
+    found = found._replace(heatmaps=np.abs(found.heatmaps))
+    found.heatmaps[4] = -1
     drawn = transpose_dependencies.draw_dependencies(found, 'title', 0.5)
     panels = [axes for axes in drawn.get_axes() if axes.axison]
     assert len(panels) == 2 * 17
@@ -281,10 +284,22 @@ def test_threshold_and_labels(files):
     assert len(titles) == 17
     assert titles[9] == f'left wrist\n{found.scores[9]:.2f} · present {found.presence[9]:.2f}'
     labels = [axes.get_xlabel() for axes in panels if axes.get_xlabel()]
-    assert labels == [
-        'all smaller' if area.max() < 0.5 else f'up to {100 * area.max():.2g} %'
-        for area in found.areas
-    ]
+    assert labels[4] == 'no keypoint'
+    assert set(labels[:4] + labels[5:]) == {'all smaller'}
+    drawn = transpose_dependencies.draw_dependencies(found, 'title')
+    labels = [axes.get_xlabel() for axes in drawn.get_axes() if axes.get_xlabel()]
+    assert f'up to {100 * found.areas[9].max():.2g} %' in labels
+
+
+def test_without_a_positive_heatmap_there_is_no_keypoint(files):
+    torch.manual_seed(0)
+    model = transpose_dependencies.load_model(write_config(files), 'none')
+    nn.init.constant_(model.head.final_layer.bias[:1], -100)
+    nn.init.constant_(model.head.final_layer.bias[1:], 100)
+    image = np.zeros((64, 48, 3), dtype=np.uint8)
+    found = transpose_dependencies.find_dependencies(model, image, names=['nose', 'left_eye'])
+    assert not found.areas[0].any()
+    assert found.areas[1].sum() == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize(

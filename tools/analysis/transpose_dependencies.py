@@ -13,6 +13,7 @@ One pass, without flipping. The checkpoint 'none' stands for random weights.
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -56,7 +57,8 @@ class Dependencies(NamedTuple):
     heatmaps: np.ndarray
     """(K, h, w)."""
     areas: np.ndarray
-    """(K, h', w') shares of the feature map's cells; each map sums to 1."""
+    """(K, h', w') shares of the feature map's cells. Each map sums to 1, or is 0 where the heatmap
+    is nowhere positive: mmpose's codecs then say that there is no keypoint."""
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -163,14 +165,16 @@ def find_dependencies(
     x, y = np.clip(cells, 0, (columns - 1, rows - 1)).T  # a refined keypoint may lie outside
     attention = model.neck.attention_maps(feats)[layer - 1, 0].numpy()  # (P, P)
     presence = instances[0].get('keypoints_presence')
+    heatmaps = fields[0].heatmaps.numpy()[chosen]
+    areas = attention[y * columns + x].reshape(-1, rows, columns)
     return Dependencies(
         crop,
         names,
         keypoints,
         instances[0].keypoint_scores[0, chosen],
         None if presence is None else presence[0, chosen],
-        fields[0].heatmaps.numpy()[chosen],
-        attention[y * columns + x].reshape(-1, rows, columns),
+        heatmaps,
+        np.where(heatmaps.max(axis=(1, 2), keepdims=True) > 0, areas, 0),
     )
 
 
@@ -186,10 +190,9 @@ def draw_dependencies(found: Dependencies, title: str, threshold: float = 0.0) -
     across = min(_COLUMNS, len(found.names))
     blocks = -(-len(found.names) // across)
     panel = _PANEL * height / width
-    figure = Figure(
-        figsize=(_PANEL * across + 0.7, blocks * (2 * panel + 0.9) + 0.4), layout='constrained'
-    )
-    figure.suptitle(title, fontsize=10)
+    size = max(_PANEL * across + 0.3, 2.4), blocks * (2 * panel + 0.65) + 0.4  # inches
+    figure = Figure(figsize=size, layout='constrained')
+    figure.suptitle(textwrap.fill(title, int(13 * size[0])), fontsize=9)  # 13 letters an inch
     for block, part in enumerate(np.atleast_1d(figure.subfigures(blocks, 1))):
         grid = part.subplots(2, across, squeeze=False)
         for column, (above, below) in enumerate(grid.T):
@@ -205,8 +208,8 @@ def draw_dependencies(found: Dependencies, title: str, threshold: float = 0.0) -
             above.set_title(f'{name}\n{found.scores[index]:.2f}{told}', fontsize=8)
             _overlay(above, found.crop, heatmap, found.keypoints[index])
             _overlay(below, found.crop, area, found.keypoints[index])
-            most = area.max()
-            below.set_xlabel(f'up to {100 * most:.2g} %' if most else 'all smaller', fontsize=8)
+            said = f'up to {100 * area.max():.2g} %' if area.any() else 'all smaller'
+            below.set_xlabel(said if heatmap.max() > 0 else 'no keypoint', fontsize=8)
             if column == 0:
                 above.set_ylabel('heatmap', fontsize=9)
                 below.set_ylabel('dependency area', fontsize=9)
@@ -235,7 +238,7 @@ def _overlay(axes: Axes, crop: np.ndarray, values: np.ndarray, keypoint: np.ndar
 def _colours() -> ListedColormap:
     """Warm colours that let the crop through where values are low."""
     colours = mpl.colormaps['inferno'](np.linspace(0.35, 1, 256))
-    colours[:, 3] = np.linspace(0, 1, 256) ** 0.6 * 0.9
+    colours[:, 3] = np.linspace(0, 1, 256) ** 0.8 * 0.9
     return ListedColormap(colours)
 
 
