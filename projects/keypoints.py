@@ -1,7 +1,7 @@
 """Keypoint layouts: which joint stands where in an array of poses, and what a drawing connects.
 
 The orders are those of the data sets and pose estimators that publish them: MediaPipe BlazePose,
-COCO, Penn Action, NTU RGB+D (Kinect v2).
+COCO, Penn Action, Leeds Sports Pose, NTU RGB+D (Kinect v2).
 """
 
 from dataclasses import dataclass
@@ -88,6 +88,16 @@ LAYOUTS = {
             'penn',
             ['head', *_BODY],
             f'{_ARMS_AND_LEGS}, head *_shoulder',
+        ),
+        _layout(
+            'lsp',
+            [
+                *('right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle'),
+                *('right_wrist', 'right_elbow', 'right_shoulder'),
+                *('left_shoulder', 'left_elbow', 'left_wrist', 'neck', 'head_top'),
+            ],
+            'neck head_top, neck *_shoulder *_elbow *_wrist, left_hip right_hip,'
+            '*_shoulder *_hip *_knee *_ankle',
         ),
         _layout(
             'ntu',

@@ -6,7 +6,7 @@ from projects.keypoints import LAYOUTS, KeypointLayout, keypoint_layout
 @pytest.mark.parametrize(
     ('name', 'joints', 'some'),
     [
-        # indices as MediaPipe, COCO, Penn Action and NTU RGB+D (from 1 in its paper) publish them
+        # indices as MediaPipe, COCO, Penn Action, LSP and NTU RGB+D (from 1 in its paper) have them
         (
             'blazepose',
             33,
@@ -16,6 +16,12 @@ from projects.keypoints import LAYOUTS, KeypointLayout, keypoint_layout
         ),
         ('coco', 17, dict(nose=0, left_eye=1, right_ear=4, left_shoulder=5, right_ankle=16)),
         ('penn', 13, dict(head=0, left_shoulder=1, right_wrist=6, left_hip=7, right_ankle=12)),
+        (
+            'lsp',
+            14,
+            dict(right_ankle=0, right_hip=2, left_hip=3, left_ankle=5, right_wrist=6)
+            | dict(right_shoulder=8, left_shoulder=9, left_wrist=11, neck=12, head_top=13),
+        ),
         (
             'ntu',
             25,

@@ -20,9 +20,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from scipy.io import loadmat
 
 from projects.files import whole_folder
+from projects.lsp import picture_path, read_joints
 
 PARTS = (
     *('head', 'left_arm', 'right_arm', 'left_hand', 'right_hand', 'hip'),
@@ -267,28 +267,6 @@ def inside(box: np.ndarray, width: int, height: int) -> list[int] | None:
     return [x1, y1, x2, y2] if x2 - x1 >= 2 and y2 - y1 >= 2 else None
 
 
-def read_joints(path: Path) -> np.ndarray:
-    """(N, 14, 3) joints out of LSPET's ``joints.mat``.
-
-    Args:
-        path: MATLAB file with the variable ``joints``, (14, 3, N).
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it does not hold that.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f'{path}: no such file, expected joints.mat beside images/')
-    try:
-        joints = loadmat(path, variable_names=['joints']).get('joints')
-    except (ValueError, TypeError, NotImplementedError, OSError) as error:
-        raise ValueError(f'{path}: no MATLAB file that can be read ({error})') from error
-    if joints is None or joints.ndim != 3 or joints.shape[:2] != (14, 3) or not joints.shape[2]:
-        found = 'no variable joints' if joints is None else f'joints of shape {joints.shape}'
-        raise ValueError(f'{path}: found {found}, expected joints of shape (14, 3, N)')
-    return joints.transpose(2, 0, 1).astype(float)
-
-
 def convert(source: Path, out: Path, test_every: int, console: Console) -> dict[str, Counter]:
     """Write the data set.
 
@@ -302,7 +280,7 @@ def convert(source: Path, out: Path, test_every: int, console: Console) -> dict[
         How often each class, part state and reason for leaving out occurred.
     """
     joints = read_joints(source / 'joints.mat')
-    images = [source / 'images' / f'im{number:05d}.jpg' for number in range(1, len(joints) + 1)]
+    images = [picture_path(source / 'images', number) for number in range(1, len(joints) + 1)]
     if not any(path.is_file() for path in images):
         raise FileNotFoundError(f'{images[0]}: no such file, and none of the {len(images)} others')
     counts = {name: Counter() for name in ('class', 'left out', *PARTS)}
