@@ -24,7 +24,7 @@ crop = dict(type='TopdownAffine', input_size=codec['input_size'])
 pack = [_base_.presence_target, dict(type='PackPoseInputs')]
 augment = [dict(type='RandomFlip'), dict(type='RandomBBoxTransform', rotate_factor=60.0)]
 target = dict(type='GenerateTarget', encoder=codec)
-lsp = dict(_delete_=True, type='LSPDataset', data_root=data_root)
+lsp = dict(_delete_=True, type='LSPDataset', data_root=data_root, fractions=(0.7, 0.1, 0.2))
 train = dict(split='train', pipeline=[*load, *augment, crop, target, *pack], **lsp)
 val = dict(split='val', pipeline=[*load, crop, *pack], test_mode=True, **lsp)
 train_dataloader = dict(batch_size=32, dataset=train)

@@ -14,7 +14,8 @@ heatmap_head.update(deconv_kernel_sizes=[4])
 pretrained = dict(type='Pretrained', checkpoint='torchvision://resnet50')
 model = dict(
     backbone=dict(
-        _delete_=True, type='ResNet', depth=50, num_stages=2, out_indices=[1], init_cfg=pretrained
+        **dict(_delete_=True, type='ResNet', depth=50, num_stages=2, out_indices=[1]),
+        **dict(strides=[1, 2], dilations=[1, 1], init_cfg=pretrained),
     ),
     neck=dict(type='TransPoseEncoder', in_channels=512, embed_dims=256, num_layers=4, num_heads=8),
     head=dict(_delete_=True, type='KeypointPresenceHead', pose_head=heatmap_head),
