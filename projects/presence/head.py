@@ -72,8 +72,11 @@ class KeypointPresenceHead(BaseHead):
         if keypoint_scores not in SCORES:
             raise ValueError(f'keypoint_scores is {keypoint_scores!r}, expected one of {SCORES}')
         self.pose_head = MODELS.build(pose_head)
+        # of UDP's combined maps every third is a heatmap, those between are offsets
+        self.stride = 3 if getattr(self.decoder, 'heatmap_type', None) == 'combined' else 1
+        channels = getattr(self.pose_head, 'out_channels', None)
         found = {
-            'num_keypoints': num_keypoints or getattr(self.pose_head, 'out_channels', None),
+            'num_keypoints': num_keypoints or (channels and channels // self.stride),
             'heatmap_size': heatmap_size or getattr(self.decoder, 'heatmap_size', None),
         }
         for name, value in found.items():
@@ -120,7 +123,7 @@ class KeypointPresenceHead(BaseHead):
             What the pose head's ``forward`` returns, and logits of presence (B, K).
         """
         outputs = _float(self.pose_head.forward(feats))
-        heatmaps = _last(outputs)
+        heatmaps = _last(outputs)[:, :: self.stride]
         return outputs, self.presence_net(heatmaps.detach() if self.detach_heatmaps else heatmaps)
 
     def loss(
@@ -236,5 +239,9 @@ def presence_truth(samples: Sequence[PoseDataSample], num_keypoints: int) -> tup
             f'{path}: no keypoint_presence, but other samples of the batch have it; expected '
             'KeypointPresenceTarget in the pipelines of all data sets or of none'
         )
-    target = torch.cat([label.keypoint_presence for label in labels])
-    return target, torch.cat([label.keypoint_presence_weights for label in labels])
+    # of several encoders all labels are repeated, see KeypointPresenceTarget
+    target, known = (
+        torch.stack([label[name].reshape(-1, num_keypoints)[-1] for label in labels])
+        for name in ('keypoint_presence', 'keypoint_presence_weights')
+    )
+    return target, known

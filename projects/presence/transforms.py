@@ -22,7 +22,8 @@ CHOICES = {
 class KeypointPresenceTarget(BaseTransform):
     """State of every keypoint whether it is there, and whether that is known.
 
-    It stands anywhere between ``TopdownAffine`` and ``PackPoseInputs``. COCO's v of a keypoint is
+    It stands between ``TopdownAffine`` and ``PackPoseInputs``; where ``GenerateTarget`` has several
+    encoders, after it, because labels are then repeated for each encoder. COCO's v of a keypoint is
     0 where it is not labelled, 1 where it is labelled and hidden, 2 where it is seen; mmpose's data
     sets keep no difference of 1 and 2, so v is read from ``raw_ann_info``.
 
@@ -83,8 +84,12 @@ class KeypointPresenceTarget(BaseTransform):
             if self.outside == 'unknown':
                 known = known & (inside | (v == 0))
             present = present & inside
-        results['keypoint_presence'] = present.astype(np.float32)
-        results['keypoint_presence_weights'] = known.astype(np.float32)
+        present, known = present.astype(np.float32), known.astype(np.float32)
+        levels = results.get('keypoint_weights')
+        if isinstance(levels, list):  # of several encoders, and labels have to be of one length
+            present, known = [present] * len(levels), [known] * len(levels)
+        results['keypoint_presence'] = present
+        results['keypoint_presence_weights'] = known
         table = results.get('label_mapping_table', PackPoseInputs.label_mapping_table)
         results['label_mapping_table'] = {**table, **LABELS}
         return results
