@@ -1,0 +1,162 @@
+import math
+
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import Dataset
+
+import projects.upstream  # noqa: F401 - lets PyTorch's safe loading read mmengine's checkpoints
+from projects.presence.hooks import PresenceThresholdHook
+from projects.presence.metric import KeypointPresenceMetric
+
+TRUTH = torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+INPUTS = torch.tensor([[0.9, 0.8], [0.7, 0.3], [0.2, 0.6], [0.4, 0.1]])
+
+
+class FourPeople(Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return dict(inputs=INPUTS[index], index=index)
+
+
+class Scaled(BaseModel):
+    """Presence of a keypoint is the input times a number that training lowers by 0.1 an epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.5))  # log_loss is least at 1.3
+
+    def forward(self, inputs, index, mode='tensor'):
+        if mode == 'loss':
+            return dict(loss=self.scale)
+        scores = (torch.stack(inputs) * self.scale).detach().numpy()
+        return [
+            dict(
+                gt_instance_labels=dict(keypoint_presence=TRUTH[i][None]),
+                pred_instances=dict(keypoints_presence=row[None]),
+            )
+            for i, row in zip(index, scores, strict=True)
+        ]
+
+
+def runner(work_dir, epochs=1, metric=None, hook=True, **options):
+    loader = dict(
+        batch_size=4,
+        num_workers=0,
+        dataset=FourPeople(),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    )
+    metric = metric or KeypointPresenceMetric(sources=dict(presence='keypoints_presence'))
+    made = Runner(
+        model=Scaled(),
+        work_dir=str(work_dir),
+        train_dataloader=loader,
+        val_dataloader=loader,
+        test_dataloader=loader,
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        val_cfg={},
+        test_cfg={},
+        val_evaluator=[KeypointPresenceMetric(sources=dict(presence='keypoints_presence'))],
+        test_evaluator=[metric],
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        default_hooks=dict(
+            checkpoint=dict(
+                type='CheckpointHook', save_best='presence/log_loss', rule='less', interval=1
+            )
+        ),
+        custom_hooks=[dict(type='PresenceThresholdHook')] if hook else [],
+        experiment_name=work_dir.name + str(len(list(work_dir.iterdir()))),
+        default_scope='mmengine',
+        **options,
+    )
+    return made
+
+
+def hook_of(made):
+    return next(hook for hook in made.hooks if isinstance(hook, PresenceThresholdHook))
+
+
+def meta_of(path):
+    return torch.load(path, weights_only=True)['meta']
+
+
+@pytest.fixture
+def trained(tmp_path):
+    made = runner(tmp_path, epochs=3)
+    made.train()
+    return made, tmp_path
+
+
+def test_checkpoints_hold_the_threshold(trained):
+    made, folder = trained
+    best = folder / 'best_presence_log_loss_epoch_2.pth'
+    # all present keypoints, and no others, have 0.6 of the scale or more
+    thresholds = [0.6 * scale for scale in (1.4, 1.3, 1.2)]
+    assert meta_of(best)['presence_threshold'] == pytest.approx(thresholds[1])
+    assert type(meta_of(best)['presence_threshold']) is float
+    assert hook_of(made).threshold == pytest.approx(thresholds[2])
+    # the first two were written again as the best so far, the last one is of before validation
+    found = [meta_of(folder / f'epoch_{epoch}.pth')['presence_threshold'] for epoch in (1, 2, 3)]
+    assert found == pytest.approx([thresholds[0], thresholds[1], thresholds[1]])
+
+
+def test_testing_is_at_the_threshold_of_validation(trained, tmp_path):
+    _, folder = trained
+    best = next(folder.glob('best_*.pth'))
+    made = runner(tmp_path, load_from=str(best))
+    scores = made.test()
+    assert scores['presence/F1_val'] == 1
+    assert made.test_evaluator.metrics[0].threshold is None  # given back
+    own = KeypointPresenceMetric(sources=dict(presence='keypoints_presence'), threshold=0.85)
+    scores = runner(tmp_path, load_from=str(best), metric=own).test()
+    assert scores['presence/F1_val'] < 1
+    assert own.threshold == 0.85
+
+
+def test_resumed_run_remembers(trained, tmp_path):
+    _, folder = trained
+    made = runner(tmp_path, epochs=3, load_from=str(folder / 'epoch_3.pth'), resume=True)
+    made.load_or_resume()
+    assert hook_of(made).threshold == meta_of(folder / 'epoch_3.pth')['presence_threshold']
+
+
+def test_checkpoint_without_a_threshold(tmp_path):
+    made = runner(tmp_path, hook=False)
+    made.train()
+    best = next(tmp_path.glob('best_*.pth'))
+    assert 'presence_threshold' not in meta_of(best)
+    again = runner(tmp_path, load_from=str(best))
+    hook_of(again).threshold = 0.9  # of other weights
+    scores = again.test()
+    assert hook_of(again).threshold is None
+    assert 'presence/F1_val' not in scores
+
+
+@pytest.mark.parametrize('value', ['0.5', True, -0.1, 1.5, math.nan, [0.5]])
+def test_bad_threshold_in_a_checkpoint(value):
+    message = r'meta has presence_threshold .*, expected a number in 0..1'
+    with pytest.raises(ValueError, match=message):
+        PresenceThresholdHook().after_load_checkpoint(
+            None, dict(meta=dict(presence_threshold=value))
+        )
+
+
+def test_weights_alone_and_scores_without_a_threshold():
+    hook = HOOKS.build(dict(type='PresenceThresholdHook', key='a/best_threshold'))
+    hook.after_val_epoch(None, {'a/best_threshold': 0.25})
+    hook.after_val_epoch(None, {'a/best_threshold': math.nan})
+    hook.after_val_epoch(None, {'b/best_threshold': 0.5})
+    hook.after_val_epoch(None, None)
+    assert hook.threshold == 0.25
+    checkpoint = dict(meta={})
+    hook.before_save_checkpoint(None, checkpoint)
+    assert checkpoint == dict(meta=dict(presence_threshold=0.25))
+    hook.after_load_checkpoint(None, dict(weight=torch.ones(1)))
+    assert hook.threshold is None
+    hook.before_save_checkpoint(None, checkpoint := dict(meta={}))
+    assert checkpoint == dict(meta={})
