@@ -1,11 +1,11 @@
 """A small ResNet with the document's decoder and presence on generated pictures, for two CPU cores.
 
-python tools/datasets/make_synthetic.py coco data/toy_coco
+python tools/datasets/make_synthetic.py coco --out data/synthetic/coco
 """
 
 _base_ = ['../vitpose_presence.py']
 
-data_root = 'data/toy_coco/'
+data_root = 'data/synthetic/coco/'
 batch_size = 32
 codec = dict(type='MSRAHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=1.5)
 norm_cfg = dict(type='GN', num_groups=8)  # the same however many processes share a batch

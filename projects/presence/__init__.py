@@ -3,9 +3,11 @@
 from .bilinear_head import BilinearHeatmapHead
 from .dataset import LSPDataset
 from .head import KeypointPresenceHead
+from .hooks import PresenceThresholdHook
 from .inferencer import KeypointPresenceInferencer
 from .losses import KeypointPresenceLoss
 from .lsp_pck import LSPPCKAccuracy
+from .metric import KeypointPresenceMetric
 from .transforms import KeypointPresenceTarget
 from .transpose import TransPoseEncoder
 from .visualizer import KeypointPresenceVisualizationHook
@@ -15,9 +17,11 @@ __all__ = [
     'KeypointPresenceHead',
     'KeypointPresenceInferencer',
     'KeypointPresenceLoss',
+    'KeypointPresenceMetric',
     'KeypointPresenceTarget',
     'KeypointPresenceVisualizationHook',
     'LSPDataset',
     'LSPPCKAccuracy',
+    'PresenceThresholdHook',
     'TransPoseEncoder',
 ]

@@ -15,6 +15,7 @@ CHOICES = {
     'target': ('labelled', 'visible'),
     'unlabelled': ('unknown', 'absent'),
     'outside': ('absent', 'unknown', 'present'),
+    'absent_heatmaps': ('unknown', 'empty'),
 }
 
 
@@ -38,6 +39,11 @@ class KeypointPresenceTarget(BaseTransform):
     With ``labelled``, absent is all that nobody labelled: what is out of the picture, what nothing
     tells the place of, and what was forgotten.
 
+    mmpose's losses leave out the heatmaps of keypoints without a place, so that these show whatever
+    looks like the keypoint. ``absent_heatmaps='empty'`` trains those of absent keypoints to be
+    empty: the heatmaps themselves then tell what is there. It needs ``GenerateTarget`` before it,
+    and changes what mmpose's ``VisPredictHead`` takes for its truth.
+
     Required keys: ``raw_ann_info`` with ``keypoints``, and where the input is cropped
     ``transformed_keypoints`` and ``input_size``. Added keys: ``keypoint_presence`` and
     ``keypoint_presence_weights``, (1, K) float32, which are packed as labels.
@@ -48,21 +54,33 @@ class KeypointPresenceTarget(BaseTransform):
             score, or ``absent``.
         outside: What a labelled keypoint is whose place random cropping left outside of the input:
             ``absent``, ``unknown``, or ``present`` for no difference.
+        absent_heatmaps: Whether training leaves the heatmaps of keypoints that are absent and have
+            no place to themselves, ``unknown``, or wants them ``empty``.
 
     Raises:
         ValueError: If an option is not one of these.
     """
 
     def __init__(
-        self, target: str = 'labelled', unlabelled: str = 'unknown', outside: str = 'absent'
+        self,
+        target: str = 'labelled',
+        unlabelled: str = 'unknown',
+        outside: str = 'absent',
+        absent_heatmaps: str = 'unknown',
     ) -> None:
-        options = {'target': target, 'unlabelled': unlabelled, 'outside': outside}
+        options = {
+            'target': target,
+            'unlabelled': unlabelled,
+            'outside': outside,
+            'absent_heatmaps': absent_heatmaps,
+        }
         for name, value in options.items():
             if value not in CHOICES[name]:
                 raise ValueError(f'{name} is {value!r}, expected one of {CHOICES[name]}')
         self.target = target
         self.unlabelled = unlabelled
         self.outside = outside
+        self.absent_heatmaps = absent_heatmaps
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add presence and its weights.
@@ -90,6 +108,10 @@ class KeypointPresenceTarget(BaseTransform):
             present, known = [present] * len(levels), [known] * len(levels)
         results['keypoint_presence'] = present
         results['keypoint_presence_weights'] = known
+        if self.absent_heatmaps == 'empty' and 'keypoint_weights' in results:
+            absent = known & ~present
+            weights = results['keypoint_weights']
+            results['keypoint_weights'] = np.where(absent, 1, weights).astype(weights.dtype)
         table = results.get('label_mapping_table', PackPoseInputs.label_mapping_table)
         results['label_mapping_table'] = {**table, **LABELS}
         return results
@@ -121,4 +143,5 @@ class KeypointPresenceTarget(BaseTransform):
 
     def __repr__(self) -> str:
         options = f'target={self.target!r}, unlabelled={self.unlabelled!r}'
-        return f'{type(self).__name__}({options}, outside={self.outside!r})'
+        options += f', outside={self.outside!r}, absent_heatmaps={self.absent_heatmaps!r}'
+        return f'{type(self).__name__}({options})'
