@@ -102,16 +102,17 @@ class KeypointPresenceTarget(BaseTransform):
             if self.outside == 'unknown':
                 known = known & (inside | (v == 0))
             present = present & inside
-        present, known = present.astype(np.float32), known.astype(np.float32)
-        levels = results.get('keypoint_weights')
-        if isinstance(levels, list):  # of several encoders, and labels have to be of one length
-            present, known = [present] * len(levels), [known] * len(levels)
-        results['keypoint_presence'] = present
-        results['keypoint_presence_weights'] = known
-        if self.absent_heatmaps == 'empty' and 'keypoint_weights' in results:
-            absent = known & ~present
-            weights = results['keypoint_weights']
-            results['keypoint_weights'] = np.where(absent, 1, weights).astype(weights.dtype)
+        weights = results.get('keypoint_weights')
+        several = isinstance(
+            weights, list
+        )  # of several encoders, and labels have to be of one length
+        levels = weights if several else [weights]
+        if self.absent_heatmaps == 'empty' and weights is not None:
+            levels = [np.where(known & ~present, 1, one).astype(one.dtype) for one in levels]
+            results['keypoint_weights'] = levels if several else levels[0]
+        for name, label in (('', present), ('_weights', known)):
+            label = label.astype(np.float32)
+            results[f'keypoint_presence{name}'] = [label] * len(levels) if several else label
         table = results.get('label_mapping_table', PackPoseInputs.label_mapping_table)
         results['label_mapping_table'] = {**table, **LABELS}
         return results
