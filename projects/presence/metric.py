@@ -62,7 +62,9 @@ class KeypointPresenceMetric(BaseMetric):
       bins of equal width.
 
     ``share_present`` is of the truth. A score that the data does not define, as of one state
-    alone, is NaN, and the log says so.
+    alone, is NaN, and the log says so. mmengine's own line of the log shows the mean over several
+    validations of what has ``loss`` in its name, so of ``log_loss`` too; this metric's table, its
+    file and what hooks are given have the value itself.
 
     Args:
         sources: Name of each kind of score and its field in ``pred_instances``, or several fields
