@@ -143,13 +143,19 @@ param_scheduler = [
 auto_scale_lr = dict(enable=False, base_batch_size=batch_size)
 
 default_hooks = dict(
-    checkpoint=dict(save_best=['presence/log_loss', 'PCK'], rule=['less', 'greater']),
+    checkpoint=dict(save_best=['presence/cross_entropy', 'PCK'], rule=['less', 'greater']),
     visualization=dict(type='KeypointPresenceVisualizationHook', enable=False),
 )
 # section 5 of the document: the validation loss rises from the fourth epoch on
 custom_hooks = [
     dict(type='EpochSeedHook'),
     dict(type='PresenceThresholdHook'),
-    dict(type='EarlyStoppingHook', monitor='presence/log_loss', rule='less', patience=3),
+    dict(
+        type='EarlyStoppingHook',
+        monitor='presence/cross_entropy',
+        rule='less',
+        min_delta=1e-3,
+        patience=3,
+    ),
 ]
 inferencer = dict(type='KeypointPresenceInferencer')

@@ -153,7 +153,7 @@ METHODS = [
         'configs/vitpose_presence/vitpose_presence_toy.py',
         'coco_root',
         presence_options,
-        'presence/log_loss',
+        'presence/cross_entropy',
         '.json',
         lambda root: next(root.glob('val2017/*.jpg')),
     ),

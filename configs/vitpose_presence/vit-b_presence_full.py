@@ -9,6 +9,6 @@ train_cfg = dict(max_epochs=210, val_interval=10)
 decay = dict(type='MultiStepLR', begin=0, end=210, milestones=[170, 200], gamma=0.1)
 param_scheduler = [dict(_base_.param_scheduler[0], end=500), decay]
 auto_scale_lr = dict(base_batch_size=512)
-checkpoint = dict(save_best=['presence/log_loss', 'coco/AP'], rule=['less', 'greater'])
+checkpoint = dict(save_best=['presence/cross_entropy', 'coco/AP'], rule=['less', 'greater'])
 default_hooks = dict(checkpoint=checkpoint)
 custom_hooks = [dict(type='EpochSeedHook'), dict(type='PresenceThresholdHook')]

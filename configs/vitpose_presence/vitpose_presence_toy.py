@@ -71,4 +71,5 @@ param_scheduler = [
     _base_.param_scheduler[0],
     dict(type='CosineAnnealingLR', T_max=20, by_epoch=True, convert_to_iter_based=True),
 ]
+custom_hooks = _base_.custom_hooks[:2]  # no early stopping
 auto_scale_lr = dict(base_batch_size=batch_size)

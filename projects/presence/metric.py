@@ -26,7 +26,7 @@ HINTS = {
 }
 TABLE = (
     *('AP', 'AUROC', 'AP_absent', 'F1', 'F1_absent', 'F1_macro_best', 'best_threshold'),
-    *('brier', 'ECE', 'log_loss'),
+    *('brier', 'ECE', 'cross_entropy'),
 )
 
 
@@ -57,14 +57,13 @@ class KeypointPresenceMetric(BaseMetric):
 
     Over the scores as probabilities, cut to 0..1, of all keypoints together:
 
-    - ``brier``, the mean square error, ``log_loss``, the cross-entropy, probabilities cut to
-      1e-7..1 - 1e-7, and ``ECE``, the expected calibration error of the probability of presence,
-      bins of equal width.
+    - ``brier``, the mean square error, ``cross_entropy``, probabilities cut to 1e-7..1 - 1e-7
+      (under this name, for mmengine's log line averages what has ``loss`` in its name over the
+      validations of a run), and ``ECE``, the expected calibration error of the probability of
+      presence, bins of equal width.
 
     ``share_present`` is of the truth. A score that the data does not define, as of one state
-    alone, is NaN, and the log says so. mmengine's own line of the log shows the mean over several
-    validations of what has ``loss`` in its name, so of ``log_loss`` too; this metric's table, its
-    file and what hooks are given have the value itself.
+    alone, is NaN, and the log says so.
 
     Args:
         sources: Name of each kind of score and its field in ``pred_instances``, or several fields

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 F1_NAMES = ('F1', 'F1_absent', 'F1_macro')
-CLIP = 1e-7  # of probabilities in log_loss: float32's resolution near 1
+CLIP = 1e-7  # of probabilities in cross_entropy: float32's resolution near 1
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def presence_scores(
     summary.update(
         brier=float(np.square(probability - there).mean()),
         ECE=expected_calibration_error(bins),
-        log_loss=float(log_loss(there, np.clip(probability, CLIP, 1 - CLIP), labels=[0, 1])),
+        cross_entropy=float(log_loss(there, np.clip(probability, CLIP, 1 - CLIP), labels=[0, 1])),
         share_present=pooled['share_present'],
     )
     return PresenceScores(summary, keypoints, bins)

@@ -29,7 +29,7 @@ class Scaled(BaseModel):
 
     def __init__(self):
         super().__init__()
-        self.scale = nn.Parameter(torch.tensor(1.5))  # log_loss is least at 1.3
+        self.scale = nn.Parameter(torch.tensor(1.5))  # cross_entropy is least at 1.3
 
     def forward(self, inputs, index, mode='tensor'):
         if mode == 'loss':
@@ -66,7 +66,7 @@ def runner(work_dir, epochs=1, metric=None, hook=True, **options):
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
         default_hooks=dict(
             checkpoint=dict(
-                type='CheckpointHook', save_best='presence/log_loss', rule='less', interval=1
+                type='CheckpointHook', save_best='presence/cross_entropy', rule='less', interval=1
             )
         ),
         custom_hooks=[dict(type='PresenceThresholdHook')] if hook else [],
@@ -94,7 +94,7 @@ def trained(tmp_path):
 
 def test_checkpoints_hold_the_threshold(trained):
     made, folder = trained
-    best = folder / 'best_presence_log_loss_epoch_2.pth'
+    best = folder / 'best_presence_cross_entropy_epoch_2.pth'
     # all present keypoints, and no others, have 0.6 of the scale or more
     thresholds = [0.6 * scale for scale in (1.4, 1.3, 1.2)]
     assert meta_of(best)['presence_threshold'] == pytest.approx(thresholds[1])

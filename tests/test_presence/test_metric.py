@@ -182,7 +182,7 @@ def test_keypoints_of_one_state_are_logged(log):
     assert 'over 0 of 3 keypoints' in log.text
     assert '; they are NaN' in log.text
     assert np.isnan(scores['presence/AP'])
-    assert np.isfinite(scores['presence/log_loss'])
+    assert np.isfinite(scores['presence/cross_entropy'])
 
 
 def test_tables(log):
@@ -190,7 +190,7 @@ def test_tables(log):
     scores = evaluate(made, per_keypoint=True)
     row = next(line for line in log.text.splitlines() if '│ presence ' in line)
     assert f'{scores["presence/AP"]:.4f}' in row
-    assert f'{scores["presence/log_loss"]:.4f}' in row
+    assert f'{scores["presence/cross_entropy"]:.4f}' in row
     assert 'Presence by keypoint' in log.text
     assert {'wrist', 'ankle', 'neck'} <= set(log.text.split())
     log.clear()

@@ -103,7 +103,7 @@ def test_scores_equal_plain_references(seed, ties):
         -math.log(min(max(s if t else 1 - s, 1e-7), 1 - 1e-7))
         for t, s in zip(there, score, strict=True)
     ]
-    assert summary['log_loss'] == pytest.approx(sum(logs) / len(logs))
+    assert summary['cross_entropy'] == pytest.approx(sum(logs) / len(logs))
     assert summary['share_present'] == pytest.approx(np.mean(there))
 
 
@@ -148,7 +148,7 @@ def test_swapping_states_and_scores_swaps_the_f1(seed):
     assert other['F1'] == pytest.approx(one['F1_absent'])
     assert other['AP'] == pytest.approx(one['AP_absent'], nan_ok=True)
     assert other['AUROC'] == pytest.approx(one['AUROC'], nan_ok=True)
-    for name in ('brier', 'log_loss'):
+    for name in ('brier', 'cross_entropy'):
         assert other[name] == pytest.approx(one[name])
 
 
@@ -159,11 +159,11 @@ def test_perfect_and_wrong_scores():
     for name in ('AP', 'AUROC', 'AP_absent', 'F1', 'F1_absent_best', 'AUROC_pooled'):
         assert perfect[name] == 1
     assert perfect['brier'] == perfect['ECE'] == 0
-    assert 0 < perfect['log_loss'] < 1e-6
+    assert 0 < perfect['cross_entropy'] < 1e-6
     wrong = presence_scores(truth, known, 1.0 - truth).summary
     assert wrong['AUROC'] == wrong['F1'] == 0
     assert wrong['brier'] == wrong['ECE'] == 1
-    assert wrong['log_loss'] == pytest.approx(-math.log(1e-7))
+    assert wrong['cross_entropy'] == pytest.approx(-math.log(1e-7))
 
 
 def test_unknown_keypoints_do_not_count():
@@ -194,7 +194,7 @@ def test_one_state_alone_has_no_ranking():
     assert {'AP', 'AUROC', 'AP_absent', 'best_threshold', 'F1_best', 'F1_absent'} <= undefined
     assert found.summary['F1'] == 1
     assert found.summary['F1_val'] == 1
-    assert found.summary['log_loss'] == pytest.approx(-math.log(0.7))
+    assert found.summary['cross_entropy'] == pytest.approx(-math.log(0.7))
     assert found.summary['ECE'] == pytest.approx(0.3)
     assert found.ranked == 0
 

@@ -18,7 +18,17 @@ import numpy as np
 from experiment import Record, train
 from mmengine.config import Config, DictAction
 
-SCORES = ('AUROC', 'AUROC_pooled', 'AP', 'AP_absent', 'F1', 'F1_absent', 'brier', 'ECE', 'log_loss')
+SCORES = (
+    'AUROC',
+    'AUROC_pooled',
+    'AP',
+    'AP_absent',
+    'F1',
+    'F1_absent',
+    'brier',
+    'ECE',
+    'cross_entropy',
+)
 PREFIX = 'presence/'
 
 
