@@ -23,10 +23,11 @@ CHOICES = {
 class KeypointPresenceTarget(BaseTransform):
     """State of every keypoint whether it is there, and whether that is known.
 
-    It stands between ``TopdownAffine`` and ``PackPoseInputs``; where ``GenerateTarget`` has several
-    encoders, after it, because labels are then repeated for each encoder. COCO's v of a keypoint is
-    0 where it is not labelled, 1 where it is labelled and hidden, 2 where it is seen; mmpose's data
-    sets keep no difference of 1 and 2, so v is read from ``raw_ann_info``.
+    It stands after ``TopdownAffine`` and ``GenerateTarget``, which says anew what is packed, and
+    before ``PackPoseInputs``. Behind several encoders, whose labels mmpose stacks, presence is
+    repeated for each. COCO's v of a keypoint is 0 where it is not labelled, 1 where it is labelled
+    and hidden, 2 where it is seen; mmpose's data sets keep no difference of 1 and 2, so v is read
+    from ``raw_ann_info``.
 
     ======== ==================== ============================
     v        target ``labelled``  target ``visible``
@@ -41,8 +42,8 @@ class KeypointPresenceTarget(BaseTransform):
 
     mmpose's losses leave out the heatmaps of keypoints without a place, so that these show whatever
     looks like the keypoint. ``absent_heatmaps='empty'`` trains those of absent keypoints to be
-    empty: the heatmaps themselves then tell what is there. It needs ``GenerateTarget`` before it,
-    and changes what mmpose's ``VisPredictHead`` takes for its truth.
+    empty: the heatmaps themselves then tell what is there. It changes what mmpose's
+    ``VisPredictHead`` takes for its truth.
 
     Required keys: ``raw_ann_info`` with ``keypoints``, and where the input is cropped
     ``transformed_keypoints`` and ``input_size``. Added keys: ``keypoint_presence`` and
@@ -103,9 +104,7 @@ class KeypointPresenceTarget(BaseTransform):
                 known = known & (inside | (v == 0))
             present = present & inside
         weights = results.get('keypoint_weights')
-        several = isinstance(
-            weights, list
-        )  # of several encoders, and labels have to be of one length
+        several = isinstance(weights, list)  # of encoders, and labels have to be of one length
         levels = weights if several else [weights]
         if self.absent_heatmaps == 'empty' and weights is not None:
             levels = [np.where(known & ~present, 1, one).astype(one.dtype) for one in levels]
