@@ -12,7 +12,24 @@ from mmengine.structures import InstanceData
 def interleaved(
     jobs: dict[str, Callable[[], object]], repeats: int, device: torch.device
 ) -> dict[str, float]:
-    """Median seconds of each job, the jobs run in turn so that a busy machine hits all of them.
+    """Median seconds of each job, see :func:`rounds`.
+
+    Args:
+        jobs: What to time, by name.
+        repeats: How often.
+        device: That the jobs run on.
+
+    Returns:
+        Seconds by name.
+    """
+    times = rounds(jobs, repeats, device)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def rounds(
+    jobs: dict[str, Callable[[], object]], repeats: int, device: torch.device
+) -> dict[str, list[float]]:
+    """Seconds of each job, the jobs run in turn so that a busy machine hits all of them.
 
     Args:
         jobs: What to time, by name. Each is run once before anything is timed.
@@ -20,7 +37,7 @@ def interleaved(
         device: That the jobs run on.
 
     Returns:
-        Seconds by name.
+        Seconds of every repeat by name; those of one place were measured right after each other.
     """
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for repeat in range(repeats + 1):
@@ -31,7 +48,7 @@ def interleaved(
             _wait(device)
             if repeat:
                 times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
 
 
 def _wait(device: torch.device) -> None:
