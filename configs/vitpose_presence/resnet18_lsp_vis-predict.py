@@ -10,6 +10,9 @@ model = dict(
         loss=dict(type='BCELoss', use_target_weight=False, use_sigmoid=True),
     )
 )
+# its truth is the heatmaps' weights, so absent keypoints' heatmaps are left to themselves
+train_pipeline = [*_base_.train_pipeline[:-2], dict(type='PackPoseInputs')]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 metric = dict(
     type='KeypointPresenceMetric',
     sources=dict(vis='keypoints_visible', heatmap_max='keypoint_scores'),
