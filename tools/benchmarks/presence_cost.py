@@ -173,9 +173,9 @@ def main() -> None:
             f'{1e3 * statistics.median(presence):.1f}',
             f'{statistics.median(ratios):.3f}',
             f'{statistics.fmean(ratios):.3f}',
-            f'{low:.3f} - {high:.3f}',
+            f'{low:.2f} - {high:.2f}',
             f'{min(presence) / min(without):.3f}',
-            *(f'{one:.3f} (+{two - one:.3f})' for one, two in sizes),
+            *(f'{one:.2f} (+{two - one:.4f})' for one, two in sizes),
         )
     Console(width=120).print(table)
 
