@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS, INFERENCERS, METRICS, MODELS, init_default_scope
+from mmengine.utils import get_installed_path
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSIFIER = ROOT / 'configs' / 'apct' / 'classifier.py'  # APCT's second model
@@ -28,7 +29,9 @@ def test_config_builds(path):
         for split in ('train', 'val', 'test'):
             assert datasets.get(cfg[f'{split}_dataloader'].dataset.type) is not None
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
-        METRICS.build(evaluator)
+        for metric in evaluator if isinstance(evaluator, list) else [evaluator]:
+            # COCO's annotations, which are not here, are read at once
+            METRICS.build({key: value for key, value in metric.items() if key != 'ann_file'})
     hooks = list(cfg.custom_hooks)
     if not path.stem.startswith('classifier'):  # half a method: mmaction2 has what draws videos
         assert INFERENCERS.get(cfg.inferencer.type) is not None
@@ -51,8 +54,10 @@ def test_variant_holds_only_the_difference(path):
     most = 80 if path.stem.endswith('toy') else 40  # a toy has every size of the network anew
     assert len(path.read_text().splitlines()) <= most
     depth, current = 0, path
-    while (match := re.search(r"_base_ = \['(.*)'\]", current.read_text())) is not None:
-        current = (current.parent / match[1]).resolve()
+    while (match := re.search(r"_base_ = \[\s*'(.*)'", current.read_text())) is not None:
+        package, _, name = match[1].rpartition('::')
+        folder = Path(get_installed_path(package), '.mim/configs') if package else current.parent
+        current = (folder / name).resolve()
         depth += '_base_' not in current.parts
     assert depth <= 2
 
@@ -195,3 +200,69 @@ def test_cells_of_poseracs_sweep_train_longer():
     assert cfg.train_cfg.max_epochs == 50
     assert cfg.model.attention == 'batch'
     assert cfg.default_hooks.checkpoint.save_best == 'salient/loss'
+
+
+def presence_config(name):
+    return Config.fromfile(ROOT / 'configs' / name)
+
+
+def test_presence_headline_is_the_documents():
+    cfg = presence_config('vitpose_presence.py')
+    model, head = cfg.model, cfg.model.head
+    assert (model.backbone.arch, model.backbone.patch_size, model.backbone.img_size) == (
+        'base',
+        16,
+        224,
+    )
+    pose_head = head.pose_head
+    assert (pose_head.type, pose_head.scale_factor) == ('BilinearHeatmapHead', 16)
+    assert (pose_head.in_channels, pose_head.out_channels) == (768, 17)
+    assert pose_head.decoder.input_size == pose_head.decoder.heatmap_size == (224, 224)
+    assert (head.pool, head.dropout, head.detach_heatmaps) == (4, 0.4, False)
+    assert head.loss.loss_weight == pose_head.loss.loss_weight == 1.0
+    assert cfg.train_dataloader.dataset.indices == 6000
+    assert cfg.val_dataloader.dataset.indices == 500
+    assert 'indices' not in cfg.test_dataloader.dataset
+    assert (cfg.train_cfg.max_epochs, cfg.optim_wrapper.optimizer.lr) == (8, 5e-4)
+    assert 'EarlyStoppingHook' in [hook.type for hook in cfg.custom_hooks]
+
+
+# every row of the document and of ViTPose, with presence and without
+PRESENCE_PAIRS = [
+    ('vitpose_presence.py', 'vitpose_presence/vit-b_224x224.py'),
+    *(
+        (f'vitpose_presence/{name}_presence.py', f'vitpose_presence/{name}.py')
+        for name in (
+            'vit-b-classic_256x192',
+            'vit-b-simple_256x192',
+            'hrnet-w32_256x192',
+            'transpose-r-a4_256x192',
+            'resnet18_lsp',
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize('pair', PRESENCE_PAIRS, ids=lambda pair: Path(pair[1]).stem)
+def test_presence_is_the_only_difference(pair):
+    with_presence, without = map(presence_config, pair)
+    head = with_presence.model.pop('head')
+    assert head.type == 'KeypointPresenceHead'
+    assert head.pose_head == without.model.pop('head')
+    assert with_presence.model == without.model
+    for key in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'auto_scale_lr'):
+        assert with_presence[key] == without[key], key
+    assert with_presence.train_dataloader.batch_size == without.train_dataloader.batch_size
+    sources = without.val_evaluator[0].sources
+    assert sources == dict(heatmap_max='keypoint_scores')
+
+
+@pytest.mark.parametrize('name', ['vit-b', 'resnet18_lsp'])
+def test_vis_predict_head_stands_on_the_same_pose_head(name):
+    ours = presence_config(
+        'vitpose_presence.py' if name == 'vit-b' else f'vitpose_presence/{name}_presence.py'
+    )
+    other = presence_config(f'vitpose_presence/{name}_vis-predict.py')
+    assert other.model.head.type == 'VisPredictHead'
+    assert other.model.head.pose_cfg == ours.model.head.pose_head
+    assert other.model.backbone == ours.model.backbone
