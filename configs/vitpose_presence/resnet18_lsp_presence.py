@@ -23,9 +23,10 @@ train_pipeline = [*load, *augment, crop, *end]
 val_pipeline = [*load, crop, *end[1:]]
 lsp = dict(type='LSPDataset', data_root='data/lspet/', fractions=(0.7, 0.1, 0.2), _delete_=True)
 val = dict(lsp, split='val', pipeline=val_pipeline, test_mode=True)
-train_dataloader = dict(batch_size=32, dataset=dict(lsp, split='train', pipeline=train_pipeline))
-val_dataloader = dict(dataset=val)
-test_dataloader = dict(dataset=dict(val, split='test'))
+train = dict(lsp, split='train', pipeline=train_pipeline)
+train_dataloader = dict(batch_size=32, num_workers=1, dataset=train)
+val_dataloader = dict(num_workers=1, dataset=val)
+test_dataloader = dict(num_workers=1, dataset=dict(val, split='test'))
 val_evaluator = [dict(type='KeypointPresenceMetric'), dict(type='LSPPCKAccuracy')]
 test_evaluator = [dict(type='KeypointPresenceMetric', outfile=None), dict(type='LSPPCKAccuracy')]
 
