@@ -17,10 +17,9 @@ model = dict(backbone=backbone, head=dict(pose_head=pose_head))
 load = [dict(type='LoadImage'), dict(type='GetBBoxCenterScale')]
 crop = dict(type='TopdownAffine', input_size=codec['input_size'])
 augment = [dict(type='RandomFlip'), dict(type='RandomBBoxTransform', rotate_factor=30.0)]
-target = dict(_base_.presence_target, absent_heatmaps='empty')
-end = [dict(type='GenerateTarget', encoder=codec), target, dict(type='PackPoseInputs')]
-train_pipeline = [*load, *augment, crop, *end]
-val_pipeline = [*load, crop, *end[1:]]
+end = [_base_.presence_target, dict(type='PackPoseInputs')]
+train_pipeline = [*load, *augment, crop, dict(type='GenerateTarget', encoder=codec), *end]
+val_pipeline = [*load, crop, *end]
 lsp = dict(type='LSPDataset', data_root='data/lspet/', fractions=(0.7, 0.1, 0.2), _delete_=True)
 val = dict(lsp, split='val', pipeline=val_pipeline, test_mode=True)
 train = dict(lsp, split='train', pipeline=train_pipeline)
@@ -30,9 +29,9 @@ test_dataloader = dict(num_workers=1, dataset=dict(val, split='test'))
 val_evaluator = [dict(type='KeypointPresenceMetric'), dict(type='LSPPCKAccuracy')]
 test_evaluator = [dict(type='KeypointPresenceMetric', outfile=None), dict(type='LSPPCKAccuracy')]
 
-train_cfg = dict(max_epochs=30, val_interval=10)
+train_cfg = dict(max_epochs=20, val_interval=10)
 adamw = dict(type='AdamW', lr=1e-3, weight_decay=0.05)
 optim_wrapper = dict(_delete_=True, type='OptimWrapper', optimizer=adamw)
-cosine = dict(type='CosineAnnealingLR', by_epoch=True, T_max=30, convert_to_iter_based=True)
+cosine = dict(type='CosineAnnealingLR', by_epoch=True, T_max=20, convert_to_iter_based=True)
 param_scheduler = [_base_.param_scheduler[0], cosine]
-custom_hooks = _base_.custom_hooks[:2]  # no early stopping
+custom_hooks = [dict(type='SyncBuffersHook'), *_base_.custom_hooks[:2]]  # no early stopping

@@ -7,12 +7,10 @@ model = dict(
         _delete_=True,
         type='VisPredictHead',
         pose_cfg=_base_.model.head.pose_head,
-        loss=dict(type='BCELoss', use_target_weight=False, use_sigmoid=True),
+        # on logits, which mixed precision allows
+        loss=dict(type='BCELoss', use_target_weight=False, use_sigmoid=False),
     )
 )
-# its truth is the heatmaps' weights, so absent keypoints' heatmaps are left to themselves
-train_pipeline = [*_base_.train_pipeline[:-2], dict(type='PackPoseInputs')]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 metric = dict(
     type='KeypointPresenceMetric',
     sources=dict(vis='keypoints_visible', heatmap_max='keypoint_scores'),

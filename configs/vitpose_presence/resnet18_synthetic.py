@@ -20,7 +20,7 @@ train = dict(
     coco,
     ann_file='annotations/person_keypoints_train2017.json',
     data_prefix=dict(img='train2017/'),
-    pipeline=[*_base_.train_pipeline[:-2], dict(type='PackPoseInputs')],
+    pipeline=_base_.train_pipeline,
 )
 train_dataloader = dict(batch_size=64, dataset=train)
 val_dataloader = dict(dataset=val)
@@ -32,3 +32,4 @@ test_evaluator = [dict(outfile=None, **metric), pck]
 train_cfg = dict(max_epochs=10)
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = [_base_.param_scheduler[0], dict(_base_.param_scheduler[1], T_max=10)]
+default_hooks = dict(checkpoint=dict(save_best='PCK', rule='greater'))
