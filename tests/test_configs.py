@@ -8,6 +8,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS, INFERENCERS, METRICS, MODELS, init_default_scope
 from mmengine.utils import get_installed_path
+from torch.nn.modules.batchnorm import _BatchNorm
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSIFIER = ROOT / 'configs' / 'apct' / 'classifier.py'  # APCT's second model
@@ -252,9 +253,34 @@ def test_presence_is_the_only_difference(pair):
     assert with_presence.model == without.model
     for key in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'auto_scale_lr'):
         assert with_presence[key] == without[key], key
-    assert with_presence.train_dataloader.batch_size == without.train_dataloader.batch_size
+    assert with_presence.train_dataloader == without.train_dataloader
     sources = without.val_evaluator[0].sources
     assert sources == dict(heatmap_max='keypoint_scores')
+
+
+def presence_configs():
+    return [path for path in (*HEADLINES, *VARIANTS) if 'presence' in name_of(path)]
+
+
+@pytest.mark.parametrize('path', presence_configs(), ids=name_of)
+def test_processes_share_running_statistics(path):
+    """mmengine's DDP broadcasts no buffers, so each process would validate with its own."""
+    cfg = Config.fromfile(path)
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    has_statistics = any(isinstance(layer, _BatchNorm) for layer in model.modules())
+    hooked = 'SyncBuffersHook' in [hook.type for hook in cfg.custom_hooks]
+    assert hooked or not has_statistics
+
+
+@pytest.mark.parametrize('path', presence_configs(), ids=name_of)
+def test_presence_target_stands_last(path):
+    """Before GenerateTarget its labels would be lost without a word."""
+    cfg = Config.fromfile(path)
+    for split in ('train', 'val', 'test'):
+        steps = [step.type for step in cfg[f'{split}_dataloader'].dataset.pipeline]
+        if 'KeypointPresenceTarget' in steps:
+            assert steps[-2:] == ['KeypointPresenceTarget', 'PackPoseInputs']
 
 
 @pytest.mark.parametrize('name', ['vit-b', 'resnet18_lsp'])

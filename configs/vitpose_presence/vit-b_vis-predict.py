@@ -7,7 +7,8 @@ model = dict(
         _delete_=True,
         type='VisPredictHead',
         pose_cfg=_base_.model.head.pose_head,
-        loss=dict(type='BCELoss', use_target_weight=False, use_sigmoid=True),
+        # on logits, which mixed precision allows
+        loss=dict(type='BCELoss', use_target_weight=False, use_sigmoid=False),
     )
 )
 metric = dict(
