@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmpose.datasets.transforms import PackPoseInputs
+from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import TRANSFORMS
 
 LABELS = {
@@ -27,7 +27,8 @@ class KeypointPresenceTarget(BaseTransform):
     before ``PackPoseInputs``. Behind several encoders, whose labels mmpose stacks, presence is
     repeated for each. COCO's v of a keypoint is 0 where it is not labelled, 1 where it is labelled
     and hidden, 2 where it is seen; mmpose's data sets keep no difference of 1 and 2, so v is read
-    from ``raw_ann_info``.
+    from ``raw_ann_info``. Data sets without one, such as MPII's, only have the target ``labelled``,
+    which is read from ``keypoints_visible``.
 
     ======== ==================== ============================
     v        target ``labelled``  target ``visible``
@@ -45,7 +46,8 @@ class KeypointPresenceTarget(BaseTransform):
     empty: the heatmaps themselves then tell what is there. It changes what mmpose's
     ``VisPredictHead`` takes for its truth.
 
-    Required keys: ``raw_ann_info`` with ``keypoints``, and where the input is cropped
+    Required keys: ``raw_ann_info`` with ``keypoints``, or ``keypoints`` and ``keypoints_visible``
+    of an annotated person, and where the input is cropped
     ``transformed_keypoints`` and ``input_size``. Added keys: ``keypoint_presence`` and
     ``keypoint_presence_weights``, (1, K) float32, which are packed as labels.
 
@@ -90,8 +92,10 @@ class KeypointPresenceTarget(BaseTransform):
             results: Of one person.
 
         Raises:
-            ValueError: If the annotation is missing or of another number of keypoints.
+            ValueError: If the annotation is missing or of another number of keypoints, or
+                ``GenerateTarget`` comes later.
         """
+        self._refuse_later_targets(results)
         v = self._visibility(results)
         present = v > (1 if self.target == 'visible' else 0)
         known = np.ones_like(present)
@@ -116,15 +120,25 @@ class KeypointPresenceTarget(BaseTransform):
         results['label_mapping_table'] = {**table, **LABELS}
         return results
 
+    def _refuse_later_targets(self, results: dict[str, Any]) -> None:
+        """Say that ``GenerateTarget`` would take the labels of this transform away."""
+        # mmpose's data sets hand themselves to their pipelines
+        pipeline = getattr(results.get('dataset'), 'pipeline', None)
+        for step in reversed(getattr(pipeline, 'transforms', ())):
+            if step is self:
+                return
+            if isinstance(step, GenerateTarget) and self in pipeline.transforms:
+                raise ValueError(
+                    f'{results.get("img_path")}: KeypointPresenceTarget stands before '
+                    'GenerateTarget, which drops its labels; expected it behind'
+                )
+
     def _visibility(self, results: dict[str, Any]) -> np.ndarray:
         """(1, K) v of the annotation, mirrored as the picture is."""
         path = results.get('img_path')
         annotation = results.get('raw_ann_info')
         if not annotation or 'keypoints' not in annotation:
-            raise ValueError(
-                f'{path}: no raw_ann_info with keypoints; KeypointPresenceTarget needs annotated '
-                'people, one a sample, not detected boxes'
-            )
+            return self._labelled(results)
         v = np.asarray(annotation['keypoints'], dtype=np.float32)[2::3].reshape(1, -1)
         number = results['keypoints'].shape[1]
         if v.shape[1] != number:
@@ -140,6 +154,36 @@ class KeypointPresenceTarget(BaseTransform):
                 )
             v = v[:, results['flip_indices']]
         return v
+
+    def _labelled(self, results: dict[str, Any]) -> np.ndarray:
+        """(1, K) 1 where a data set that keeps no v has a place, 0 elsewhere.
+
+        mmpose mirrors ``keypoints_visible`` with the picture.
+        """
+        path, places = results.get('img_path'), results['keypoints']
+        visible = results.get('keypoints_visible')
+        # of detected boxes mmpose has all keypoints at one place, and all of them visible
+        if (
+            visible is None
+            or len(places) != 1
+            or (visible.all() and (places == places[:, :1]).all())
+        ):
+            raise ValueError(
+                f'{path}: no raw_ann_info with keypoints and no labelled keypoints; '
+                'KeypointPresenceTarget needs annotated people, one a sample, not detected boxes'
+            )
+        if self.target == 'visible':
+            raise ValueError(
+                f'{path}: no raw_ann_info with keypoints; this data set keeps no v, so that target '
+                "'visible' cannot be stated, expected target 'labelled'"
+            )
+        # mmpose's KeypointConverter leaves these, and keypoints that the data set never labels
+        if visible.ndim == 3 or 'keypoints_visible_weights' in results:
+            raise ValueError(
+                f'{path}: keypoints_visible has weights, expected none; where another transform '
+                'rearranges keypoints, presence cannot be stated'
+            )
+        return (visible > 0).astype(np.float32)
 
     def __repr__(self) -> str:
         options = f'target={self.target!r}, unlabelled={self.unlabelled!r}'

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mmengine.registry import init_default_scope
 from mmpose.datasets.transforms import PackPoseInputs
 from mmpose.registry import DATASETS, MODELS, TRANSFORMS
+from PIL import Image
 
 import projects.presence  # noqa: F401 - registers
 from projects.presence.transforms import KeypointPresenceTarget
@@ -157,7 +158,17 @@ def test_bad_options(name, value):
 def test_without_annotation(annotation):
     results = make_results([2] * 5, [(1, 1)] * 5)
     results['raw_ann_info'] = annotation
-    with pytest.raises(ValueError, match='some.jpg: no raw_ann_info with keypoints; .* annotated'):
+    with pytest.raises(ValueError, match='some.jpg: no raw_ann_info with keypoints .* annotated'):
+        KeypointPresenceTarget()(results)
+
+
+@pytest.mark.parametrize('people', [1, 2])
+def test_unlabelled_samples_are_refused(people):
+    """Detected boxes as mmpose has them, mirrored; and several people."""
+    results = make_results([2] * 5, [(1, 1)] * 5, flip=True)
+    places = np.arange(20.0).reshape(2, 5, 2) if people == 2 else np.tile((63.0, 0.0), (1, 5, 1))
+    results.update(raw_ann_info=None, keypoints=places, keypoints_visible=np.ones((people, 5)))
+    with pytest.raises(ValueError, match='some.jpg: .* not detected boxes'):
         KeypointPresenceTarget()(results)
 
 
@@ -261,6 +272,127 @@ def test_mirrored_labels_follow_the_places(coco_root, annotated_v):
         expected = (SIZE[0] - 1 - places[0][mirror][:, 0])[shown]
         np.testing.assert_allclose(places[1][shown, 0], expected, atol=1.5)
     assert different
+
+
+@pytest.fixture(scope='module')
+def mpii_root(tmp_path_factory):
+    """Two people in the form of MPII, which keeps no v: of the second, no keypoint is hidden."""
+    root = tmp_path_factory.mktemp('mpii')
+    rng = np.random.default_rng(0)
+    rows = []
+    for number, hidden in enumerate(([0, 10], [])):
+        Image.new('RGB', (120, 100)).save(root / f'{number}.png')
+        visible = [0 if joint in hidden else 1 for joint in range(16)]
+        joints = rng.uniform(30, 80, (16, 2)).tolist()
+        row = dict(image=f'{number}.png', center=[60, 50], scale=0.5)
+        rows.append(dict(row, joints=joints, joints_vis=visible))
+    (root / 'people.json').write_text(json.dumps(rows))
+    return root
+
+
+def mpii_dataset(root, pipeline):
+    options = dict(type='MpiiDataset', ann_file='people.json', data_prefix=dict(img=''))
+    return DATASETS.build(dict(options, data_root=str(root), pipeline=pipeline))
+
+
+@pytest.mark.parametrize('prob', [0.0, 1.0])
+@pytest.mark.parametrize('training', [True, False])
+def test_data_sets_without_v(mpii_root, prob, training):
+    steps = [
+        dict(step, prob=prob) if step['type'] == 'RandomFlip' else step
+        for step in STEPS
+        if step['type'] != 'RandomBBoxTransform'
+        if training or step['type'] != 'GenerateTarget'
+    ]
+    hidden = {5, 15} if prob else {0, 10}  # ankle and wrist, left or right
+    for sample, absent in zip(mpii_dataset(mpii_root, steps), (hidden, set()), strict=True):
+        labels = sample['data_samples'].gt_instance_labels
+        presence = labels.keypoint_presence[0].tolist()
+        assert presence == [0.0 if joint in absent else 1.0 for joint in range(16)]
+        assert labels.keypoint_presence_weights.all()
+
+
+def test_data_sets_without_v_have_no_target_visible(mpii_root):
+    dataset = mpii_dataset(mpii_root, with_step('KeypointPresenceTarget', target='visible'))
+    with pytest.raises(ValueError, match=r"0.png: .* this data set keeps no v, .* 'labelled'"):
+        dataset[0]
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_converted_data_sets_without_v(mpii_root, training):
+    """A keypoint that the data set never labels would be taken for absent."""
+    convert = dict(type='KeypointConverter', num_keypoints=3, mapping=[(0, 0), (5, 2)])
+    steps = [STEPS[0], convert, STEPS[1], STEPS[4], *STEPS[5 if training else 6 :]]
+    with pytest.raises(ValueError, match=r'0.png: keypoints_visible has weights, expected none'):
+        mpii_dataset(mpii_root, steps)[0]
+
+
+def test_before_generate_target(coco_root):
+    """There mmpose would drop the labels, and nothing would tell."""
+    order = [*STEPS[:5], STEPS[6], STEPS[5], STEPS[7]]
+    with pytest.raises(ValueError, match=r'jpg: .* stands before GenerateTarget, which drops its'):
+        coco_dataset(coco_root, order)[0]
+
+
+ENCODERS = {
+    'one': (CODEC, {}),
+    'several': (
+        [
+            dict(type='MegviiHeatmap', input_size=SIZE, heatmap_size=(12, 16), kernel_size=size)
+            for size in (5, 3)
+        ],
+        dict(multilevel=True),
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', ENCODERS)
+@pytest.mark.parametrize(
+    'options',
+    [dict(), dict(target='visible'), dict(outside='unknown'), dict(outside='present')],
+    ids=str,
+)
+def test_empty_heatmaps_in_the_pipeline(coco_root, annotated_v, kind, options):
+    encoder, levels = ENCODERS[kind]
+    samples = []
+    for choice in ('unknown', 'empty'):
+        np.random.seed(0)  # noqa: NPY002 - mmpose's transforms draw from it
+        steps = with_step('GenerateTarget', encoder=encoder, **levels)
+        target = dict(type='KeypointPresenceTarget', absent_heatmaps=choice, **options)
+        dataset = coco_dataset(coco_root, [*steps[:6], target, steps[7]])
+        samples.append([packed['data_samples'] for packed in dataset])
+    became = {'absent': 0, 'unknown': 0, 'present': 0}
+    for left, emptied in zip(*samples, strict=True):
+        labels, before = emptied.gt_instance_labels, left.gt_instance_labels
+        shape = (2, 1, 17) if kind == 'several' else (1, 17)
+        assert labels.keypoint_weights.shape == shape
+        assert labels.keypoint_weights.dtype == before.keypoint_weights.dtype == torch.float32
+        heatmaps = emptied.gt_fields.heatmaps
+        heatmaps, others = (
+            torch.stack(list(field)) if kind == 'several' else field[None]
+            for field in (heatmaps, left.gt_fields.heatmaps)
+        )
+        assert torch.equal(heatmaps, others)
+        level = labels.keypoint_weights.reshape(-1, 17)
+        presence = labels.keypoint_presence.reshape(-1, 17)
+        known = labels.keypoint_presence_weights.reshape(-1, 17)
+        mirror = emptied.metainfo['flip_indices']
+        v = torch.tensor([annotated_v[emptied.metainfo['id']][k] for k in mirror])
+        absent = (presence == 0) & (known == 1)
+        assert (level[absent] == 1).all()
+        kept = before.keypoint_weights.reshape(-1, 17)
+        assert (heatmaps[absent & ((v == 0) | (kept == 0))] == 0).all()
+        assert torch.equal(level[~absent], kept[~absent])
+        nowhere = (known == 0) & (v == 0)
+        assert (level[nowhere] == 0).all()
+        became['absent'] += int((absent & (kept == 0)).sum())
+        became['unknown'] += int(nowhere.sum())
+        became['present'] += int((presence == 1).sum())
+    assert became['present']
+    if options.get('target') == 'visible':
+        assert became['unknown']
+    else:
+        assert became['absent']
 
 
 def test_labels_of_the_encoder_are_packed_too(coco_root):
