@@ -44,8 +44,11 @@ class KeypointPresenceHead(BaseHead):
         loss: Config of the loss of presence.
         detach_heatmaps: Whether the loss of presence leaves heatmaps and backbone alone.
         keypoint_scores: What ``keypoint_scores`` of a prediction are: the ``heatmap`` maxima as
-            ever, ``presence``, or the ``product`` of both. COCO's AP ranks people by their mean.
-            Unless they are the maxima, these are kept as ``heatmap_scores``.
+            ever, ``presence``, or the ``product`` of both. This changes COCO's AP: with
+            ``score_mode='bbox_keypoint'`` mmpose's ``CocoMetric`` ranks people by the score of the
+            box times the mean of those ``keypoint_scores`` that are above its
+            ``keypoint_score_thr``, 0.2, so other people rank first and other keypoints count.
+            Unless they are the maxima, these are kept as ``keypoint_heatmap_scores``.
         num_keypoints: K; if None the pose head's ``out_channels``.
         heatmap_size: Width and height of the heatmaps; if None the ``heatmap_size`` of the pose
             head's decoder.
@@ -182,7 +185,8 @@ class KeypointPresenceHead(BaseHead):
             instance.keypoints_visible = row
             if self.keypoint_scores != 'heatmap':
                 maxima = instance.keypoint_scores
-                instance.heatmap_scores = maxima
+                # a name that mmpose's output_keypoint_indices knows as one of keypoints
+                instance.keypoint_heatmap_scores = maxima
                 instance.keypoint_scores = (
                     row if self.keypoint_scores == 'presence' else row * maxima
                 )

@@ -18,7 +18,7 @@ from projects.presence.presence_scores import F1_NAMES, PresenceScores, presence
 
 SOURCES = {
     'presence': 'keypoints_presence',
-    'heatmap_max': ('heatmap_scores', 'keypoint_scores'),
+    'heatmap_max': ('keypoint_heatmap_scores', 'keypoint_scores'),
 }
 HINTS = {
     'keypoints_presence': 'KeypointPresenceHead predicts it',

@@ -216,7 +216,7 @@ def test_predictions_are_those_of_the_pose_head(name, flip, output_heatmaps):
         assert ours.keypoints_presence.shape == (1, K)
         assert ours.keypoints_presence.dtype == np.float32
         np.testing.assert_array_equal(ours.keypoints_visible, ours.keypoints_presence)
-        assert 'heatmap_scores' not in ours
+        assert 'keypoint_heatmap_scores' not in ours
 
 
 @names
@@ -377,8 +377,39 @@ def test_keypoint_scores(scores):
         presence, maxima = ours.keypoints_presence, theirs.keypoint_scores
         expected = {'heatmap': maxima, 'presence': presence, 'product': presence * maxima}[scores]
         np.testing.assert_array_equal(ours.keypoint_scores, expected)
-        assert ('heatmap_scores' in ours) == (scores != 'heatmap')
-        np.testing.assert_array_equal(ours.get('heatmap_scores', maxima), maxima)
+        assert ('keypoint_heatmap_scores' in ours) == (scores != 'heatmap')
+        np.testing.assert_array_equal(ours.get('keypoint_heatmap_scores', maxima), maxima)
+
+
+@pytest.mark.parametrize('scores', ['heatmap', 'presence', 'product'])
+def test_every_field_of_a_keypoint_follows_output_keypoint_indices(scores):
+    init_default_scope('mmpose')
+    model = MODELS.build(
+        dict(
+            type='TopdownPoseEstimator',
+            data_preprocessor=dict(type='PoseDataPreprocessor'),
+            backbone=dict(
+                type='ResNet',
+                depth=18,
+                num_stages=2,
+                strides=(1, 2),
+                dilations=(1, 1),
+                out_indices=(1,),
+                stem_channels=4,
+                base_channels=4,
+            ),
+            head=dict(type='KeypointPresenceHead', pose_head=PLAIN, keypoint_scores=scores),
+            test_cfg=dict(output_keypoint_indices=[3, 0, 4]),
+        )
+    ).eval()
+    data = get_packed_inputs(1, num_keypoints=K, img_shape=(64, 48), input_size=(48, 64))
+    with torch.no_grad():
+        found = model.test_step(data)[0].pred_instances
+    of_keypoints = {
+        name: value.shape[1] for name, value in found.items() if not name.startswith('bbox')
+    }
+    assert {'keypoints', 'keypoints_presence', 'keypoint_scores'} <= set(of_keypoints)
+    assert set(of_keypoints.values()) == {3}
 
 
 def test_flip_test_averages_probabilities():

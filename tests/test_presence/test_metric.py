@@ -74,7 +74,7 @@ def test_scores_of_presence_and_heatmap_maxima():
 
 def test_heatmap_maxima_that_the_head_kept_are_taken():
     made, truth, known, presence, maxima = samples()
-    kept, *_ = samples(heatmap_scores=maxima[:, ::-1])
+    kept, *_ = samples(keypoint_heatmap_scores=maxima[:, ::-1])
     expected = presence_scores(truth, known, maxima[:, ::-1]).summary
     assert (
         evaluate(kept)['presence/heatmap_max/AP']
