@@ -201,8 +201,13 @@ def main(argv: list[str] | None = None) -> int:
         where = '' if str(args.source) in str(error) else f'{args.source}: '
         print(f'error: {where}{error}', file=sys.stderr)
         return 1
-    with whole_file(args.target) as partial:
-        torch.save(dict(state_dict=converted), partial)
+    try:
+        with whole_file(args.target) as partial:
+            torch.save(dict(state_dict=converted), partial)
+    except (OSError, RuntimeError) as error:  # torch tells of a file as of its own errors
+        reason = str(error).splitlines()[0]
+        print(f'error: {args.target}: cannot be written ({reason})', file=sys.stderr)
+        return 1
     learnt = 'neck.position_embedding' in converted
     position = 'learnable' if learnt else 'sine' if _POSITION in weights else 'none'
     count = sum(math.prod(value.shape) for value in converted.values())

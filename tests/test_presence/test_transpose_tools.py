@@ -171,6 +171,31 @@ def test_refuses_foreign_objects_and_missing_files(tmp_path, capsys):
     assert not out.exists()
 
 
+def test_refuses_a_target_that_cannot_be_written(tmp_path, capsys):
+    torch.save(plain_model().state_dict(), tmp_path / 'in.pth')
+    (tmp_path / 'file').write_text('no folder')
+    (tmp_path / 'folder').mkdir()
+    for target in (tmp_path / 'file' / 'out.pth', tmp_path / 'folder'):
+        assert convert_transpose.main([str(tmp_path / 'in.pth'), str(target)]) == 1
+        said = capsys.readouterr()
+        assert said.err.startswith(f'error: {target}: cannot be written (')
+        assert said.err.count('\n') == 1
+        assert not said.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'folder', 'in.pth']
+
+
+def test_a_disk_without_space_is_said_in_one_line(tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise RuntimeError('PytorchStreamWriter failed writing file\nmore lines')
+
+    torch.save(plain_model().state_dict(), tmp_path / 'in.pth')
+    monkeypatch.setattr(torch, 'save', full)
+    assert convert_transpose.main([str(tmp_path / 'in.pth'), str(tmp_path / 'out.pth')]) == 1
+    said = capsys.readouterr().err
+    assert said.endswith('cannot be written (PytorchStreamWriter failed writing file)\n')
+    assert not (tmp_path / 'out.pth').exists()
+
+
 @pytest.mark.parametrize(('height', 'width'), [(32, 24), (48, 36), (5, 5), (1, 7)])
 def test_sine_is_recognised_at_any_size(height, width):
     layer = PlainTransPose(1, 8, 2, 4, 1, (height, width))
