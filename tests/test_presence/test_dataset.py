@@ -126,6 +126,23 @@ def test_boxes(tmp_path):
     assert whole['area'] == wide['area']
 
 
+def test_people_at_the_border(tmp_path):
+    """What the margin adds out of the picture belongs to neither box nor area."""
+    joints = people(2)
+    joints[0, :, :2] = np.linspace((2, 3), (42, 23), 14)  # the margin is 4 px
+    joints[1, :, :2] = np.linspace((80, 60), (118, 88), 14)
+    dataset = LSPDataset(data_root=str(save(tmp_path, joints)), margin=0.1)
+    for index, (x, y, width, height) in enumerate(
+        [(0, 0, 46, 27), (76.2, 56.2, 119 - 76.2, 89 - 56.2)]
+    ):
+        info = dataset.get_data_info(index)
+        raw = info['raw_ann_info']
+        assert raw['bbox'] == pytest.approx((x, y, width, height))
+        assert raw['area'] == pytest.approx(width * height * 0.53)
+        assert info['area'] == pytest.approx(raw['area'])
+        assert info['bbox'][0] == pytest.approx((x, y, x + width, y + height))
+
+
 @given(
     count=st.integers(1, 300),
     seed=st.integers(0, 1000),
