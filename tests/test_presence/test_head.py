@@ -1,6 +1,7 @@
 """The presence head around mmpose's heads: nothing of them changes, nothing is computed twice."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from mmengine.hub import get_config
 from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
 from mmengine.structures import InstanceData, PixelData
 from mmpose.registry import MODELS
 from mmpose.testing import get_packed_inputs
@@ -464,6 +466,48 @@ def test_weights_of_a_model_without_presence_load(name):
         assert torch.equal(head.pose_head.state_dict()[key], value), key
     for key, value in before.items():
         assert torch.equal(head.presence_net.state_dict()[key], value), key
+
+
+@pytest.mark.parametrize('convolutions', [False, True])
+@pytest.mark.parametrize('layout', ['stock', 'old'])
+def test_files_of_models_without_presence_load(tmp_path, convolutions, layout):
+    """By mmengine's way, which hands the file's version on; HeatmapHead renames of old files."""
+    more = dict(conv_out_channels=(6,), conv_kernel_sizes=(1,)) if convolutions else {}
+    alone = MODELS.build(dict(PLAIN, **more))
+    for parameter in alone.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    state = nn.ModuleDict({'head': alone}).state_dict()
+    if layout == 'old':  # all layers behind the deconvolutions are one list, and no version is kept
+        last = f'head.final_layer.{len(alone.conv_layers) if convolutions else ""}'.rstrip('.')
+        renames = {'head.conv_layers': 'head.final_layer', 'head.final_layer': last}
+        state = {
+            re.sub('|'.join(renames), lambda found: renames[found[0]], name): value
+            for name, value in state.items()
+        }
+        assert ('head.final_layer.3.weight' in state) == convolutions
+    torch.save(dict(meta=dict(epoch=1), state_dict=state), tmp_path / 'stock.pth')
+
+    model = nn.ModuleDict(
+        {'head': MODELS.build(dict(type='KeypointPresenceHead', pose_head=dict(PLAIN, **more)))}
+    )
+    net = copy.deepcopy(model['head'].presence_net.state_dict())
+    load_checkpoint(model, str(tmp_path / 'stock.pth'))
+    model['head'].eval()
+    with torch.no_grad():
+        heatmaps, presence = model['head'].forward(make_feats())
+        assert torch.equal(heatmaps, alone.eval().forward(make_feats()))
+    for key, value in model['head'].presence_net.state_dict().items():
+        assert torch.equal(value, net[key]), key
+
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'presence.pth')
+    again = copy.deepcopy(model)
+    for tensor in again.state_dict().values():
+        tensor.zero_()
+    load_checkpoint(again, str(tmp_path / 'presence.pth'), strict=True)
+    with torch.no_grad():
+        outputs = again['head'].forward(make_feats())
+    assert torch.equal(outputs[0], heatmaps)
+    assert torch.equal(outputs[1], presence)
 
 
 def test_copies_are_independent():
