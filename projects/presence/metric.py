@@ -15,6 +15,7 @@ from rich.table import Table
 
 from projects.files import whole_file
 from projects.presence.presence_scores import F1_NAMES, PresenceScores, presence_scores
+from projects.visualization import check_thresholds
 
 SOURCES = {
     'presence': 'keypoints_presence',
@@ -69,7 +70,7 @@ class KeypointPresenceMetric(BaseMetric):
         sources: Name of each kind of score and its field in ``pred_instances``, or several fields
             of which the first one that exists is taken. The scores of the first source have plain
             names, those of the others begin with the source's name: ``heatmap_max/AP``.
-        threshold: Of the first source, from validation.
+        threshold: From validation: that of the first source, or a dict of them by source.
         criterion: ``best_threshold`` makes this largest: ``'F1_macro'``, ``'F1'`` or
             ``'F1_absent'``. F1 alone is often best where nearly everything is called present.
         num_bins: Of ECE.
@@ -88,7 +89,7 @@ class KeypointPresenceMetric(BaseMetric):
     def __init__(
         self,
         sources: Mapping[str, str | Sequence[str]] | None = None,
-        threshold: float | None = None,
+        threshold: float | Mapping[str, float] | None = None,
         criterion: str = 'F1_macro',
         num_bins: int = 15,
         per_keypoint: bool = False,
@@ -100,8 +101,6 @@ class KeypointPresenceMetric(BaseMetric):
         sources = SOURCES if sources is None else sources
         if not isinstance(sources, Mapping) or not sources:
             raise ValueError(f'sources are {sources!r}, expected names and fields, one at least')
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise ValueError(f'threshold is {threshold!r}, expected 0 to 1 or None')
         if criterion not in F1_NAMES:
             raise ValueError(f'criterion is {criterion!r}, expected one of {F1_NAMES}')
         if num_bins < 1:
@@ -113,10 +112,29 @@ class KeypointPresenceMetric(BaseMetric):
             for name, fields in sources.items()
         }
         self.threshold = threshold
+        self._check_thresholds()
         self.criterion = criterion
         self.num_bins = num_bins
         self.per_keypoint = per_keypoint
         self.outfile = outfile
+
+    def thresholds(self) -> dict[str, float]:
+        """Those from validation by source; sources without one are left out."""
+        if self.threshold is None:
+            return {}
+        if isinstance(self.threshold, Mapping):
+            return dict(self.threshold)
+        return {next(iter(self.sources)): self.threshold}
+
+    def _check_thresholds(self) -> None:
+        thresholds = self.thresholds()
+        unknown = [source for source in thresholds if source not in self.sources]
+        if unknown:
+            raise ValueError(
+                f'threshold is of source {unknown[0]!r}, expected some of {list(self.sources)}'
+            )
+        for source, value in thresholds.items():
+            check_thresholds(**{f'threshold of source {source!r}': value})
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep truth and scores of a batch.
@@ -153,14 +171,14 @@ class KeypointPresenceMetric(BaseMetric):
         truth, known = (np.concatenate(column) for column in list(zip(*results, strict=True))[:2])
         all_scores = np.concatenate([scores for _, _, scores in results], axis=1)
         logger = MMLogger.get_current_instance()
-        of_source, summary = {}, {}
+        of_source, summary, thresholds = {}, {}, self.thresholds()
         for number, (source, scores) in enumerate(zip(self.sources, all_scores, strict=True)):
             try:
                 found = presence_scores(
                     truth,
                     known,
                     scores,
-                    threshold=None if number else self.threshold,
+                    threshold=thresholds.get(source),
                     criterion=self.criterion,
                     num_bins=self.num_bins,
                 )
@@ -177,7 +195,7 @@ class KeypointPresenceMetric(BaseMetric):
         if self.per_keypoint:
             logger.info('\n' + keypoints_table(of_source, names))
         if self.outfile is not None:
-            write_scores(self.outfile, of_source, names, self.threshold)
+            write_scores(self.outfile, of_source, names, thresholds)
             logger.info(f'scores of {len(truth)} people are written to {self.outfile}')
         return summary
 
@@ -243,21 +261,21 @@ def write_scores(
     path: str,
     of_source: Mapping[str, PresenceScores],
     names: Sequence[str],
-    threshold: float | None,
+    thresholds: Mapping[str, float],
 ) -> None:
     """Write all scores as JSON, whole or not at all; NaN becomes null.
 
     Args:
         path: The file.
         of_source: Scores of each source. ``sources`` of the file holds for each ``scores``,
-            ``keypoints`` by name and ``bins``.
+            ``keypoints`` by name, ``bins``, and the ``threshold`` that ``F1_val`` is at.
         names: Of the keypoints.
-        threshold: That ``F1_val`` is at.
+        thresholds: That ``F1_val`` is at, by source.
     """
     content = dict(
-        threshold=threshold,
         sources={
             source: dict(
+                threshold=thresholds.get(source),
                 scores=found.summary,
                 keypoints=dict(zip(names, found.keypoints, strict=True)),
                 bins=found.bins,

@@ -119,6 +119,18 @@ def test_threshold_of_validation():
     assert 'presence/heatmap_max/F1_val' not in scores
 
 
+def test_thresholds_of_several_sources():
+    made, truth, known, presence, maxima = samples()
+    scores = evaluate(made, threshold=dict(heatmap_max=0.45, presence=0.3))
+    for prefix, values, threshold in (('', presence, 0.3), ('heatmap_max/', maxima, 0.45)):
+        expected = presence_scores(truth, known, values, threshold=threshold).summary
+        for name in ('F1_val', 'F1_absent_val', 'F1_macro_val'):
+            assert scores[f'presence/{prefix}{name}'] == expected[name]
+    scores = evaluate(made, threshold=dict(heatmap_max=0.45))
+    assert 'presence/F1_val' not in scores
+    assert 'presence/heatmap_max/F1_val' in scores
+
+
 def test_detected_boxes_are_refused():
     made, *_ = samples(2, labels=False)
     for sample in made:  # what mmpose fills in for them
@@ -203,10 +215,11 @@ def test_outfile(tmp_path, log):
     for sample in made:
         sample['gt_instance_labels']['keypoint_presence'][0, 1] = 1
     path = tmp_path / 'new' / 'presence.json'
-    scores = evaluate(made, outfile=str(path), threshold=0.25, num_bins=4)
+    thresholds = dict(presence=0.25, heatmap_max=0.5)
+    scores = evaluate(made, outfile=str(path), threshold=thresholds, num_bins=4)
     assert f'scores of 30 people are written to {path}' in log.text
     written = json.loads(path.read_text())
-    assert written['threshold'] == 0.25
+    assert {name: one['threshold'] for name, one in written['sources'].items()} == thresholds
     presence = written['sources']['presence']
     assert presence['scores']['AP'] == scores['presence/AP']
     assert presence['keypoints']['ankle']['AUROC'] is None
@@ -224,7 +237,9 @@ def test_outfile(tmp_path, log):
     [
         (dict(sources={}), 'sources are {}, expected names and fields'),
         (dict(sources='keypoints_presence'), "sources are 'keypoints_presence'"),
-        (dict(threshold=1.5), 'threshold is 1.5, expected 0 to 1'),
+        (dict(threshold=1.5), "threshold of source 'presence' is 1.5, expected a number in 0..1"),
+        (dict(threshold=dict(presence=0.5, heatmap_max='a')), "source 'heatmap_max' is 'a', expec"),
+        (dict(threshold=dict(max=0.5)), r"source 'max', expected some of \['presence', 'heatmap_m"),
         (dict(criterion='best'), "criterion is 'best', expected one of"),
         (dict(num_bins=0), 'num_bins is 0'),
         (dict(outfile='a.csv'), "'a.csv', expected a name that ends in .json"),
