@@ -5,9 +5,11 @@ from pathlib import Path
 import mmcv
 import numpy as np
 from mmengine.registry import HOOKS
+from mmengine.runner import Runner
 
 from projects.files import safe_name
 from projects.presence.drawing import SCORES, draw_presence, draw_with_truth
+from projects.presence.hooks import PresenceThresholdHook
 from projects.presence.people import MEASURES, predicted_person, predicted_presence, true_person
 from projects.presence.pose_look import PosePerson, pose_look
 from projects.visualization import (
@@ -18,6 +20,7 @@ from projects.visualization import (
     write_image,
 )
 
+_THRESHOLD = 0.5  # where nothing tells a better one
 _MARGIN = 0.1  # around what the model saw, as a share of it
 
 
@@ -32,7 +35,9 @@ class KeypointPresenceVisualizationHook(VisualizationHook):
         enable: Whether to draw at all.
         out_dir: Folder to draw into.
         interval: People from one drawing to the next, in each process.
-        threshold: Score from which a keypoint counts as present, 0..1.
+        threshold: Score from which a keypoint counts as present, 0..1; None for the one that
+            validation chose, as the ``PresenceThresholdHook`` of the run read it from the
+            checkpoint, or 0.5 without one.
         scores: Which numbers are written at keypoints: of the ``absent``, of ``all`` or ``none``.
 
     Raises:
@@ -45,15 +50,24 @@ class KeypointPresenceVisualizationHook(VisualizationHook):
         enable: bool = False,
         out_dir: str | None = None,
         interval: int = 50,
-        threshold: float = 0.5,
+        threshold: float | None = None,
         scores: str = 'absent',
     ) -> None:
         super().__init__(enable, out_dir, interval)
-        check_thresholds(threshold=threshold)
+        if threshold is not None:
+            check_thresholds(threshold=threshold)
         if scores not in SCORES:
             raise ValueError(f'scores is {scores!r}, expected one of {SCORES}')
         self.threshold = threshold
         self.scores = scores
+        self._limit = _THRESHOLD if threshold is None else threshold  # of the test at hand
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Count the samples from the start, at the threshold of the weights that are tested."""
+        super().before_test_epoch(runner)
+        if self.threshold is None:
+            chosen = [x.threshold for x in runner.hooks if isinstance(x, PresenceThresholdHook)]
+            self._limit = next((one for one in chosen if one is not None), _THRESHOLD)
 
     def file_name(self, sample: DrawnSample) -> str:
         """Numbered, and named after the image.
@@ -79,11 +93,11 @@ class KeypointPresenceVisualizationHook(VisualizationHook):
         if image is None:
             raise ValueError(f'{found.img_path}: cannot be read as an image')
         image, corner = _surroundings(image, found.input_center, found.input_scale)
-        person = _moved(predicted_person(found, self.threshold), corner)
+        person = _moved(predicted_person(found, self._limit), corner)
         truth = true_person(found)
         look = pose_look(sample.dataset.metainfo)
         measure = MEASURES[predicted_presence(found.pred_instances).source]
-        options = dict(threshold=self.threshold, scores=self.scores, measure=measure)
+        options = dict(threshold=self._limit, scores=self.scores, measure=measure)
         if truth is None:
             drawn = draw_presence(image, [person], look, **options)
         else:

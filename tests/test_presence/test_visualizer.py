@@ -13,14 +13,16 @@ from mmpose.structures import PoseDataSample
 
 from projects.files import safe_name
 from projects.presence import visualizer
+from projects.presence.hooks import PresenceThresholdHook
 from projects.presence.people import predicted_person, predicted_presence, true_person
 from projects.presence.visualizer import KeypointPresenceVisualizationHook
 
 K = 17
 RUNNER = SimpleNamespace(
+    hooks=[],
     test_dataloader=SimpleNamespace(
         dataset=SimpleNamespace(metainfo=parse_pose_metainfo(CocoDataset.METAINFO))
-    )
+    ),
 )
 
 
@@ -93,6 +95,33 @@ def test_what_is_drawn_is_moved_with_the_picture(tmp_path, photo, monkeypatch):
     np.testing.assert_allclose(person.box, [25, 25, 125, 125])
     assert options == dict(threshold=0.3, scores='all', measure='probability')
     assert (person.present == (sample.pred_instances.keypoints_presence[0] >= 0.3)).all()
+
+
+def test_threshold_is_that_of_the_checkpoint(tmp_path, photo, monkeypatch):
+    seen = []
+
+    def watch(image, truth, person, look, **options):
+        seen.append((options['threshold'], person.present))
+        return image
+
+    monkeypatch.setattr(visualizer, 'draw_with_truth', watch)
+    remembers = PresenceThresholdHook()
+    run = SimpleNamespace(hooks=[remembers], test_dataloader=RUNNER.test_dataloader)
+    options = dict(enable=True, out_dir=str(tmp_path / 'out'), interval=1)
+    follows, fixed = (
+        KeypointPresenceVisualizationHook(threshold=threshold, **options)
+        for threshold in (None, 0.9)
+    )
+    sample = sample_of(photo)
+    for threshold in (0.25, None):
+        meta = {} if threshold is None else dict(presence_threshold=threshold)
+        remembers.after_load_checkpoint(run, dict(meta=meta))
+        for hook in (follows, fixed):
+            hook.before_test_epoch(run)
+            hook.after_test_iter(run, 0, {}, [sample])
+    assert [threshold for threshold, _ in seen] == [0.25, 0.9, 0.5, 0.9]
+    for threshold, present in seen:
+        assert (present == (sample.pred_instances.keypoints_presence[0] >= threshold)).all()
 
 
 def test_a_picture_that_is_gone_stops_nothing(tmp_path, photo, caplog):
