@@ -3,9 +3,15 @@
 Every config is trained once a seed and its last epoch tested. Each source of a presence score that
 its KeypointPresenceMetric has is a row: the presence head, mmpose's VisPredictHead, the heatmaps'
 maximum. The other scores of the test, such as PCK, tell what presence does to localisation.
-Finished trainings are kept: the same command goes on where it was interrupted.
+Finished trainings are kept: the same command goes on where it was interrupted. A config that has
+changed is noticed and trained again. What it only names is not: for changed data, or a checkpoint
+trained anew that a backbone starts from, name another --out.
+
+The example's configs start from work_dirs/resnet18_synthetic/epoch_10.pth, so that
+configs/vitpose_presence/resnet18_synthetic.py, which names its data, is to be trained first.
 
 Example:
+    python tools/train.py configs/vitpose_presence/resnet18_synthetic.py
     python tools/analysis/presence_scores.py configs/vitpose_presence/resnet18_lsp*.py \
         --seeds 0 1 2 --data-root ~/lspet
 """
