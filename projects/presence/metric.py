@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
+from mmpose.utils.tensor_utils import to_numpy
 from rich.console import Console
 from rich.table import Table
 
@@ -292,21 +292,23 @@ def _truth(sample: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """(n, K) bool each: which keypoints of a sample are there, and of which it is known."""
     labels = sample.get('gt_instance_labels') or {}
     if 'keypoint_presence' in labels:
-        truth = _numpy(labels['keypoint_presence']) > 0.5
-        if 'keypoint_presence_weights' not in labels:
-            return truth, np.ones_like(truth)
-        return truth, _numpy(labels['keypoint_presence_weights']) > 0
+        truth = to_numpy(labels['keypoint_presence']) > 0.5
+        known = np.ones_like(truth)
+        if 'keypoint_presence_weights' in labels:
+            known = to_numpy(labels['keypoint_presence_weights']) > 0
+        # of several encoders (L, n, K): repeated for each, see KeypointPresenceTarget
+        return (truth[-1], known[-1]) if truth.ndim == 3 else (truth, known)
     instances = sample.get('gt_instances') or {}
     # mmpose gives detected boxes keypoints that are all visible, and all at 0
     detected = 'raw_ann_info' not in sample and not np.any(
-        _numpy(instances.get('keypoints', np.zeros(1)))
+        to_numpy(instances.get('keypoints', np.zeros(1)))
     )
     if 'keypoints_visible' not in instances or detected:
         raise ValueError(
             f'{sample.get("img_path")}: nothing tells which keypoints are there; '
             'KeypointPresenceMetric needs annotated boxes: leave out bbox_file of the data set'
         )
-    visible = _numpy(instances['keypoints_visible'])
+    visible = to_numpy(instances['keypoints_visible'])
     truth = (visible if visible.ndim == 2 else visible[..., 0]) > 0  # after v, packed weights
     return truth, np.ones_like(truth)
 
@@ -324,17 +326,13 @@ def _scores(
             f'{" or ".join(fields)}, found {sorted(predicted)}'
             + ''.join(f'; {hint}' for hint in hints)
         )
-    scores = _numpy(predicted[field]).astype(np.float32)
+    scores = to_numpy(predicted[field]).astype(np.float32)
     if scores.shape != shape:
         raise ValueError(
             f'{sample.get("img_path")}: pred_instances.{field} is of shape {scores.shape}, '
             f'expected {shape} as the truth: one prediction for each annotated person'
         )
     return scores
-
-
-def _numpy(values: Any) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
 
 
 def _cell(value: float) -> str:

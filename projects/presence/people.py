@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.structures import InstanceData
+from mmpose.utils.tensor_utils import to_numpy
 
 from projects.presence.pose_look import PosePerson
 
@@ -62,7 +63,9 @@ def true_person(sample: Any) -> PosePerson | None:
 
     What is present is ``gt_instance_labels.keypoint_presence`` where its weight is not 0; without
     the transform :class:`projects.presence.transforms.KeypointPresenceTarget` it is what is
-    labelled. Keypoints at (0, 0) have no place.
+    labelled. Keypoints at (0, 0) have no place, and neither have those of which it is not known
+    whether they are there: a drawing shows them as neither present nor absent, and a card with a
+    dash.
 
     Args:
         sample: A ``PoseDataSample`` with ``gt_instances`` of one person.
@@ -76,15 +79,18 @@ def true_person(sample: Any) -> PosePerson | None:
     truth = (visible.reshape(len(points), -1)[:, 0] > 0).astype(float)
     labels = sample.get('gt_instance_labels')
     if labels is not None and 'keypoint_presence' in labels:
-        known = _row(labels.keypoint_presence_weights) > 0
-        truth = np.where(known, _row(labels.keypoint_presence), np.nan)
-    points = np.where((points == 0).all(axis=1, keepdims=True), np.nan, points)
+        # of several encoders all labels are repeated, see KeypointPresenceTarget
+        stated, weights = (
+            _row(labels[name]).reshape(-1, len(points))[-1]
+            for name in ('keypoint_presence', 'keypoint_presence_weights')
+        )
+        truth = np.where(weights > 0, stated, np.nan)
+    placeless = (points == 0).all(axis=1) | np.isnan(truth)
+    points = np.where(placeless[:, None], np.nan, points)
     box = np.asarray(instances.bboxes, dtype=float)[0]
     return PosePerson(points, truth > 0.5, None, box, truth)
 
 
 def _row(values: Any) -> np.ndarray:
     """(K,) of one person, whether an array or a tensor on any device."""
-    if hasattr(values, 'detach'):
-        values = values.detach().float().cpu().numpy()
-    return np.asarray(values, dtype=float).reshape(-1)
+    return to_numpy(values).astype(float).reshape(-1)

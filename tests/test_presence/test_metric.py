@@ -102,6 +102,15 @@ def test_truth_of_a_pipeline_without_the_target():
     assert evaluate(made)['presence/AP'] == expected['AP']
 
 
+def test_labels_behind_several_encoders():
+    made, *_ = samples()
+    expected = evaluate(made)
+    for sample in made:  # repeated and stacked by mmpose
+        for name, label in sample['gt_instance_labels'].items():
+            sample['gt_instance_labels'][name] = torch.stack([label] * 2)
+    assert evaluate(made) == expected
+
+
 def test_repeated_samples_of_a_distributed_sampler_are_dropped():
     made, *_ = samples()
     metric = KeypointPresenceMetric()

@@ -179,6 +179,24 @@ def test_truth_goes_by_the_label():
     assert truth.truth[:2].tolist() == [0, 1]
     assert np.isnan(truth.truth[2])
     assert truth.present[:3].tolist() == [False, True, False]
+    assert np.isfinite(sample.gt_instances.keypoints[0, 2]).all()
+    # neither a ring nor a disc says that nobody knows
+    assert (
+        np.isfinite(truth.points).all(axis=1).tolist()
+        == [True, True, False] + [True] * 9 + [False] * 5
+    )
+    labels = sample.gt_instance_labels  # as mmpose stacks them behind several encoders
+    for stacked in (torch.stack([label] * 3) for label in (torch.zeros(1, K), torch.ones(1, K))):
+        sample.gt_instance_labels = InstanceData(
+            keypoint_presence=stacked, keypoint_presence_weights=torch.ones(3, 1, K)
+        )
+        assert true_person(sample).truth.tolist() == stacked[0, 0].tolist()
+    sample.gt_instance_labels = InstanceData(
+        **{name: torch.stack([label] * 3) for name, label in labels.items()}
+    )
+    again = true_person(sample)
+    np.testing.assert_array_equal(again.truth, truth.truth)
+    np.testing.assert_array_equal(again.points, truth.points)
     assert true_person(sample_of('a.png', truth=False)) is None
     sample.gt_instances.keypoints = np.zeros((1, K, 2))  # mmpose's, of a detected box
     assert true_person(sample) is None
