@@ -18,7 +18,7 @@ model = dict(
         stem_channels=32,
         base_channels=32,
         num_stages=3,
-        strides=(1, 2, 2),
+        strides=(1, 2, 1),
         dilations=(1, 1, 1),
         out_indices=(2,),
         norm_cfg=norm_cfg,
@@ -27,7 +27,7 @@ model = dict(
     head=dict(
         pose_head=dict(
             in_channels=128,
-            scale_factor=4,
+            scale_factor=2,
             # a heatmap's error is a thousand times smaller than cross-entropy
             loss=dict(loss_weight=500.0),
             decoder=codec,
@@ -63,13 +63,13 @@ test_evaluator = [
     dict(type='PCKAccuracy', thr=0.05, norm_item='bbox'),
 ]
 
-train_cfg = dict(max_epochs=20)
+train_cfg = dict(max_epochs=15)
 optim_wrapper = dict(
-    _delete_=True, type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05)
+    _delete_=True, type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05)
 )
 param_scheduler = [
     _base_.param_scheduler[0],
-    dict(type='CosineAnnealingLR', T_max=20, by_epoch=True, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=15, by_epoch=True, convert_to_iter_based=True),
 ]
 custom_hooks = _base_.custom_hooks[:2]  # no early stopping
 auto_scale_lr = dict(base_batch_size=batch_size)
