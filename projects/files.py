@@ -1,6 +1,7 @@
-"""Writing files and folders whole or not at all, their names, and where parsed data is kept."""
+"""Writing files whole or not at all, reading JSON, names of files, where parsed data is kept."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -59,6 +61,37 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         os.replace(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'{path}: no such file')
+    return parsed_json(Path(path).read_bytes(), str(path))
+
+
+def parsed_json(data: bytes, name: str) -> Any:
+    """The content of JSON in memory.
+
+    Args:
+        data: UTF-8.
+        name: What messages call it.
+
+    Raises:
+        ValueError: If it is no JSON.
+    """
+    try:
+        return json.loads(data.decode('utf-8'))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{name}: no valid JSON ({error})') from error
 
 
 def safe_name(name: str) -> str:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from projects.files import default_cache_dir, safe_name, whole_file, whole_folder
+from projects.files import default_cache_dir, read_json, safe_name, whole_file, whole_folder
 
 
 def test_file_appears_only_when_complete(tmp_path):
@@ -70,3 +70,16 @@ def test_folder_appears_only_when_complete(tmp_path):
         write()
     assert (target / 'a.txt').read_text() == 'mine'
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_json_is_read_or_refused_with_the_name(tmp_path):
+    path = tmp_path / 'a.json'
+    path.write_text('{"ä": [1, null]}', encoding='utf-8')
+    assert read_json(path) == read_json(str(path)) == {'ä': [1, None]}
+    for content in (b'{', b'\xff', b'', b'[' * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match='a.json: no valid JSON'):
+            read_json(path)
+    for missing in (tmp_path / 'b.json', tmp_path):
+        with pytest.raises(FileNotFoundError, match='no such file'):
+            read_json(missing)

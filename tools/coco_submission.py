@@ -12,11 +12,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from projects.files import read_json
 from projects.presence.submission import (
     TEST_SETS,
     check_file,
     read_image_ids,
-    read_json,
     write_submission,
 )
 

@@ -1,12 +1,13 @@
 """Where the people of a picture are: given, annotated, or found by a detector."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 from mmengine.registry import DefaultScope
+
+from projects.files import read_json
 
 Table = dict[str, np.ndarray]
 """(N, 5) x1, y1, x2, y2, score of the people of each picture, by its name."""
@@ -29,7 +30,7 @@ def read_boxes(given: Any, number: int) -> Table | np.ndarray:
     """
     where = 'boxes'
     if isinstance(given, (str, Path)):
-        where, given = str(given), _read_json(given)
+        where, given = str(given), read_json(given)
     if isinstance(given, Mapping):
         return {str(name): _boxes(rows, f'{where}: {name!r}') for name, rows in given.items()}
     if number != 1:
@@ -50,7 +51,7 @@ def read_annotated_boxes(path: str | Path) -> Table:
         FileNotFoundError: If there is none.
         ValueError: If it is no such file; the message names the field.
     """
-    document = _read_json(path)
+    document = read_json(path)
     try:
         people = {row['id'] for row in document.get('categories', []) if row['name'] == 'person'}
         names = {row['id']: row['file_name'] for row in document['images']}
@@ -144,15 +145,6 @@ class PersonDetector:
         kept = (found.labels == self.label) & (found.scores >= self.threshold)
         boxes = np.concatenate([found.bboxes, found.scores[:, None]], axis=1)[kept]
         return boxes.astype(np.float32).reshape(-1, 5)
-
-
-def _read_json(path: str | Path) -> Any:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'{path}: no such file of boxes')
-    try:
-        return json.loads(Path(path).read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{path}: is no JSON ({error})') from error
 
 
 def _boxes(rows: Any, where: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from projects.files import whole_file
+from projects.files import parsed_json, read_json, whole_file
 
 TEST_SETS = ('test-dev2017', 'test-challenge2017', 'val2017')
 NUM_KEYPOINTS = 17
@@ -68,21 +68,6 @@ def read_image_ids(path: str | Path) -> frozenset[int]:
     if not ids:
         raise ValueError(f'{path}: lists no image')
     return ids
-
-
-def read_json(path: str | Path) -> Any:
-    """The content of a JSON file.
-
-    Args:
-        path: The file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'{path}: no such file')
-    return _parsed(Path(path).read_bytes(), str(path))
 
 
 def write_submission(
@@ -231,7 +216,7 @@ def read_zip(path: Path) -> Any:
         raise ValueError(f'{path.name}: no sound zip file ({error})') from error
     if len(data) > MAX_BYTES:
         raise ValueError(f'{path.name}: {wanted} unpacks to more than {MAX_BYTES >> 20} MiB')
-    return _parsed(data, wanted)
+    return parsed_json(data, wanted)
 
 
 def result_violations(results: Any, image_ids: Collection[int] | None = None) -> Iterator[str]:
@@ -281,13 +266,6 @@ def result_violations(results: Any, image_ids: Collection[int] | None = None) ->
 def _is_number(value: Any) -> bool:
     """Whether it is a number that is finite; booleans are none."""
     return type(value) in (int, float) and -LIMIT < value < LIMIT
-
-
-def _parsed(data: bytes, name: str) -> Any:
-    try:
-        return json.loads(data.decode('utf-8'))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f'{name}: no valid JSON ({error})') from error
 
 
 def _short(thing: Any) -> str:

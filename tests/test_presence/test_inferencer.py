@@ -185,10 +185,10 @@ def test_bad_boxes(inferencer, box, text):
 def test_boxes_of_several_pictures_have_names(inferencer, tmp_path):
     with pytest.raises(ValueError, match='a list of boxes is for a single picture.* there are 2'):
         inferencer([picture(0), picture(1)], boxes=[[0, 0, 9, 9]])
-    with pytest.raises(FileNotFoundError, match='none.json: no such file of boxes'):
+    with pytest.raises(FileNotFoundError, match='none.json: no such file'):
         inferencer(picture(0), boxes='none.json')
     (tmp_path / 'broken.json').write_text('{')
-    with pytest.raises(ValueError, match='broken.json: is no JSON'):
+    with pytest.raises(ValueError, match='broken.json: no valid JSON'):
         read_boxes(tmp_path / 'broken.json', 1)
     table = {'a/b.jpg': 'close', 'b.jpg': 'far'}
     assert [boxes_of(table, name) for name in ('x/a/b.jpg', 'c/b.jpg')] == ['close', 'far']
