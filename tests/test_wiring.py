@@ -41,37 +41,35 @@ class Method(NamedTuple):
     test_score: str | None = None  # where testing scores something else than validation
 
 
-def stcformer_options(root: Path) -> dict:
-    loaders = {
-        f'{split}_dataloader.{key}': value
-        for split in ('train', 'val', 'test')
-        for key, value in {
-            'dataset.data_root': str(root),
-            'dataset.actions': ['walking', 'eating'],
-            'num_workers': 0,
-            'batch_size': 8,
-            'dataset.stride': 5,
-            # even in training, so that two processes share each batch evenly; odd in testing
-            'dataset.indices': 40 if split == 'train' else 39,
-        }.items()
+def loaders(root: Path, **settings: object) -> dict:
+    """Settings of all three data loaders; ``settings`` are the data sets'."""
+    common = {
+        **{f'dataset.{key}': value for key, value in settings.items()},
+        'dataset.data_root': str(root),
+        'num_workers': 0,
+        'batch_size': 8,
     }
-    return {**loaders, 'train_cfg.max_epochs': 3, 'model.channels': 8, 'model.num_blocks': 1}
+    # even in training, so that two processes share each batch evenly; odd in testing
+    numbers = dict(train=40, val=39, test=39)
+    return {
+        f'{split}_dataloader.{key}': value
+        for split, number in numbers.items()
+        for key, value in {**common, 'dataset.indices': number}.items()
+    }
+
+
+def stcformer_options(root: Path) -> dict:
+    return {
+        **loaders(root, actions=['walking', 'eating'], stride=5),
+        'train_cfg.max_epochs': 3,
+        'model.channels': 8,
+        'model.num_blocks': 1,
+    }
 
 
 def apct_options(root: Path) -> dict:
-    loaders = {
-        f'{split}_dataloader.{key}': value
-        for split in ('train', 'val', 'test')
-        for key, value in {
-            'dataset.data_root': str(root),
-            'num_workers': 0,
-            'batch_size': 8,
-            'dataset.val_every': 2,
-            'dataset.indices': 40 if split == 'train' else 39,
-        }.items()
-    }
     return {
-        **loaders,
+        **loaders(root, val_every=2),
         'train_dataloader.dataset.pipeline.2.prob': 0.0,  # processes would flip other images
         'train_cfg.max_epochs': 3,
         'train_cfg.val_interval': 1,
@@ -79,18 +77,8 @@ def apct_options(root: Path) -> dict:
 
 
 def poserac_options(root: Path) -> dict:
-    loaders = {
-        f'{split}_dataloader.{key}': value
-        for split in ('train', 'val', 'test')
-        for key, value in {
-            'dataset.data_root': str(root),
-            'dataset.indices': 40 if split == 'train' else 39,
-            'num_workers': 0,
-            'batch_size': 8,
-        }.items()
-    }
     return {
-        **loaders,
+        **loaders(root),
         'val_dataloader.dataset.val_fraction': 0.5,
         'model.num_layers': 1,
         'model.feedforward_channels': 64,
@@ -100,18 +88,8 @@ def poserac_options(root: Path) -> dict:
 
 
 def presence_options(root: Path) -> dict:
-    loaders = {
-        f'{split}_dataloader.{key}': value
-        for split in ('train', 'val', 'test')
-        for key, value in {
-            'dataset.data_root': str(root),
-            'dataset.indices': 40 if split == 'train' else 39,
-            'num_workers': 0,
-            'batch_size': 8,
-        }.items()
-    }
     return {
-        **loaders,
+        **loaders(root),
         # processes would augment other people, and drop other channels
         'train_dataloader.dataset.pipeline.2.prob': 0.0,
         'train_dataloader.dataset.pipeline.3.shift_prob': 0.0,
