@@ -88,8 +88,23 @@ def boxes_of(table: Table, name: str) -> np.ndarray:
     raise ValueError(f'{name}: has no boxes, which are of {len(table)} pictures such as {some}')
 
 
-def check_inside(boxes: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
+def cut_off(boxes: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Boxes cut off at the borders of their picture.
+
+    Args:
+        boxes: (N, 5).
+        size: Width and height of the picture.
+
+    Returns:
+        (N, 5), and (N,) whether nothing of a box lies in the picture, or it has no area.
+    """
+    inside = boxes.copy()
+    inside[:, :4] = np.clip(boxes[:, :4], 0, np.tile(size, 2))
+    return inside, (inside[:, 2:4] <= inside[:, :2]).any(axis=1)
+
+
+def check_inside(boxes: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
+    """Boxes that a user gave, cut off at the borders of their picture.
 
     Args:
         boxes: (N, 5).
@@ -99,9 +114,7 @@ def check_inside(boxes: np.ndarray, size: tuple[int, int], name: str) -> np.ndar
     Raises:
         ValueError: If nothing of a box lies in the picture, or it has no area.
     """
-    inside = boxes.copy()
-    inside[:, :4] = np.clip(boxes[:, :4], 0, np.tile(size, 2))
-    empty = (inside[:, 2:4] <= inside[:, :2]).any(axis=1)
+    inside, empty = cut_off(boxes, size)
     if empty.any():
         raise ValueError(
             f'{name}: has a box {boxes[empty][0, :4].tolist()}, expected [x1, y1, x2, y2] with '

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from projects.presence.boxes import (
     PersonDetector,
     boxes_of,
     check_inside,
+    cut_off,
     read_annotated_boxes,
     read_boxes,
 )
@@ -108,7 +109,8 @@ class KeypointPresenceInferencer(MethodInferencer):
     heatmap maximum, the ``score``. ``presence_from`` says by what, None without people.
 
     A picture that cannot be read, or whose boxes do not fit it, is logged and has an ``error`` in
-    place of people; where that is every picture, it is an error.
+    place of people; where that is every picture, it is an error. Of ``ann_file`` single boxes that
+    do not fit are left out, and one warning counts them.
 
     Args:
         args: As in mmengine's ``BaseInferencer``.
@@ -243,6 +245,7 @@ class KeypointPresenceInferencer(MethodInferencer):
         find = None if detector is None else self._detector(detector, detector_threshold)
 
         def people() -> Iterator[tuple[Source, dict]]:
+            unfit = 0  # boxes of ann_file
             for source in inputs:
                 try:
                     if source.error is not None:
@@ -256,7 +259,11 @@ class KeypointPresenceInferencer(MethodInferencer):
                         found = table
                     elif find is not None:
                         found = find(loaded['img'])
-                    found = check_inside(found, size, source.label)
+                    if ann_file is None:
+                        found = check_inside(found, size, source.label)
+                    else:
+                        found, empty = cut_off(found, size)
+                        found, unfit = found[~empty], unfit + int(empty.sum())
                 except (FileNotFoundError, ValueError) as error:
                     print_log(f'left out: {error}', logger='current', level=logging.WARNING)
                     source.error = error
@@ -264,6 +271,9 @@ class KeypointPresenceInferencer(MethodInferencer):
                 for box in found:
                     person = dict(loaded, bbox=box[None, :4], bbox_score=box[4:])
                     yield source, self.pipeline(person)
+            if unfit:
+                text = f'{ann_file}: {unfit} boxes without an area in their picture are left out'
+                print_log(text, logger='current', level=logging.WARNING)
 
         for chunk in self._get_chunk_data(people(), batch_size):
             sources, data = zip(*chunk, strict=True)
@@ -320,11 +330,11 @@ class KeypointPresenceInferencer(MethodInferencer):
         """Draw every picture as a PNG named after it; one that fails is logged and left out."""
         if out_dir is None:
             return []
-        limit, paths = self.threshold, []
+        limit, paths, of_source = self.threshold, [], _by_source(preds)
         for source in inputs:
             if source.error is not None:
                 continue
-            found = [pred.sample for pred in preds if pred.source is source]
+            found = of_source.get(source, [])
             measure = MEASURES[_presence_from(found) or 'keypoints_presence']
             path = Path(out_dir, f'{source.name}.png')
             try:
@@ -350,9 +360,9 @@ class KeypointPresenceInferencer(MethodInferencer):
         if return_datasamples:
             samples = [pred.sample for pred in preds]
             return dict(predictions=samples, visualization=visualization)
-        limit, predictions = float(self.threshold), []
+        limit, predictions, of_source = float(self.threshold), [], _by_source(preds)
         for source in self.sources:
-            found = [pred.sample for pred in preds if pred.source is source]
+            found = of_source.get(source, [])
             prediction = dict(
                 file=source.label,
                 threshold=limit,
@@ -389,6 +399,14 @@ def describe(sample: Any, names: tuple[str, ...], threshold: float) -> dict[str,
         bbox_score=round(float(np.asarray(instances.bbox_scores).reshape(-1)[0]), 4),
         keypoints=keypoints,
     )
+
+
+def _by_source(people: Iterable[Person]) -> dict[Source, list[Any]]:
+    """The samples of each picture that has people, in one pass."""
+    samples: dict[Source, list[Any]] = {}
+    for person in people:
+        samples.setdefault(person.source, []).append(person.sample)
+    return samples
 
 
 def _presence_from(samples: list[Any]) -> str | None:

@@ -166,6 +166,42 @@ def test_boxes_from_files(inferencer, folder):
         read_annotated_boxes(folder / 'coco.json')
 
 
+def test_single_bad_boxes_of_annotations_are_left_out(inferencer, folder, monkeypatch):
+    said = []
+    monkeypatch.setattr(module, 'print_log', lambda text, **_: said.append(text))
+    boxes = {4: [[10, 20, 30, 40], [5, 5, 0, 9], [99, 5, 9, 9]], 5: [[5, 5, 9, -1]]}
+    coco = dict(
+        images=[dict(id=4, file_name='one.png'), dict(id=5, file_name='other.png')],
+        annotations=[dict(image_id=i, bbox=box) for i, some in boxes.items() for box in some],
+    )
+    (folder / 'coco.json').write_text(json.dumps(coco))
+    path = str(folder / 'coco.json')
+    result = inferencer(str(folder / 'two'), ann_file=path)
+    one, other = result['predictions']
+    assert [person['bbox'] for person in one['people']] == [[10, 20, 40, 60]]
+    assert other['people'] == []
+    assert not {'error'} & {*one, *other}
+    assert said == [f'{path}: 3 boxes without an area in their picture are left out']
+
+
+def test_people_are_looked_through_once_for_all_pictures(inferencer, folder):
+    class Watched(list):
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            return super().__iter__()
+
+    samples = inferencer(str(folder / 'two'), return_datasamples=True)['predictions']
+    sources = inferencer.sources
+    people = Watched(module.Person(*pair) for pair in zip(sources, samples, strict=True))
+    assert len(inferencer.visualize(sources, people, out_dir=str(folder / 'drawn'))) == 2
+    assert people.passes == 1
+    found = inferencer.postprocess(people, [])['predictions']
+    assert [len(one['people']) for one in found] == [1, 1]
+    assert people.passes == 2
+
+
 @pytest.mark.parametrize(
     ('box', 'text'),
     [
