@@ -161,12 +161,10 @@ class KeypointPresenceInferencer(MethodInferencer):
 
     def _init_pipeline(self, cfg: Any) -> Callable:
         """The test pipeline, of which loading is done once a picture and what needs truth never."""
-        steps = list(tested_dataset(cfg).get('pipeline', ()))
-        names = [str(getattr(s['type'], '__name__', s['type'])).split('.')[-1] for s in steps]
-        loading = [s for s, name in zip(steps, names, strict=True) if name == 'LoadImage']
+        steps = without_truth(tested_dataset(cfg).get('pipeline', ()))
+        loading = [step for step in steps if _step_name(step) == 'LoadImage']
         self.loader = Compose(loading[:1] or [LoadImage()])
-        left_out = ('LoadImage', *TRUTH_STEPS)
-        return Compose([s for s, name in zip(steps, names, strict=True) if name not in left_out])
+        return Compose([step for step in steps if _step_name(step) != 'LoadImage'])
 
     def _init_collate(self, cfg: Any) -> Callable:
         return pseudo_collate  # what pose estimators take; mmengine's search for it warns
@@ -373,6 +371,20 @@ class KeypointPresenceInferencer(MethodInferencer):
                 prediction['error'] = str(source.error)
             predictions.append(prediction)
         return dict(predictions=predictions, visualization=visualization)
+
+
+def without_truth(steps: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A test pipeline without the steps that need the truth, for pictures that have none.
+
+    Args:
+        steps: Configs of transforms.
+    """
+    return [step for step in steps if _step_name(step) not in TRUTH_STEPS]
+
+
+def _step_name(step: dict[str, Any]) -> str:
+    """Of a transform that is given by its name, with its scope or module, or as a class."""
+    return str(getattr(step['type'], '__name__', step['type'])).split('.')[-1]
 
 
 def describe(sample: Any, names: tuple[str, ...], threshold: float) -> dict[str, Any]:

@@ -216,7 +216,7 @@ def files(tmp_path):
     return tmp_path
 
 
-def write_config(folder, presence=False, neck=True, name='config.py'):
+def write_config(folder, presence=False, neck=True, name='config.py', truth=()):
     head = pose_head(17)
     if presence:
         head = dict(type='KeypointPresenceHead', pose_head=head)
@@ -230,6 +230,7 @@ def write_config(folder, presence=False, neck=True, name='config.py'):
             dict(type='LoadImage'),
             dict(type='GetBBoxCenterScale'),
             dict(type='TopdownAffine', input_size=(48, 64)),
+            *truth,
             dict(type='PackPoseInputs'),
         ],
     )
@@ -270,6 +271,19 @@ def test_dependencies_are_rows_of_attention(files, presence):
         assert np.allclose(found.areas[index], expected, atol=1e-5)
         peak = np.unravel_index(found.heatmaps[index].argmax(), (16, 12))
         assert np.allclose(found.keypoints[index], (peak[1] * 4, peak[0] * 4), atol=1.1)
+
+
+def test_steps_of_the_pipeline_that_need_the_truth_are_left_out(files):
+    steps = [
+        dict(type='GenerateTarget', encoder=pose_head()['decoder']),
+        dict(type='KeypointPresenceTarget'),
+    ]
+    torch.manual_seed(0)
+    model = transpose_dependencies.load_model(write_config(files, True, truth=steps), 'none')
+    image = np.asarray(Image.open(files / 'photo.png'))[..., ::-1]
+    found = transpose_dependencies.find_dependencies(model, image)
+    _, plain = found_in(files, presence=True)
+    np.testing.assert_array_equal(found.areas, plain.areas)
 
 
 def test_box_chooses_the_person(files):

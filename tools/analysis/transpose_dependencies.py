@@ -34,6 +34,8 @@ from mmpose.apis import init_model
 from torch import nn
 
 from projects.files import whole_file
+from projects.inference import tested_dataset
+from projects.presence.inferencer import without_truth
 from projects.presence.transpose import TransPoseEncoder
 
 _COLUMNS = 6
@@ -143,7 +145,7 @@ def find_dependencies(
 
     init_default_scope(model.cfg.get('default_scope', 'mmpose'))
     height, width = image.shape[:2]
-    data = Compose(model.cfg.test_dataloader.dataset.pipeline)(
+    data = Compose(without_truth(tested_dataset(model.cfg).pipeline))(
         {
             'img': image,
             'bbox': np.array([box or (0, 0, width, height)], dtype=np.float32),
