@@ -5,6 +5,7 @@ Example:
     python tools/datasets/make_synthetic.py kinetics-tps --out data/synthetic/kinetics_tps
     python tools/datasets/make_synthetic.py repcount --out data/synthetic/repcount
     python tools/datasets/make_synthetic.py coco --out data/synthetic/coco
+    python tools/datasets/make_synthetic.py penn-action --out data/synthetic/penn_action
 """
 
 import argparse
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from projects.synthetic import penn_action
 from projects.synthetic.actions import ACTIONS
 from projects.synthetic.coco import (
     IMAGES,
@@ -51,7 +53,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description='Write generated data in the layout of a published data set.'
     )
     formats = parser.add_subparsers(dest='format', required=True, metavar='FORMAT')
-    for add_format in (add_human36m, add_kinetics_tps, add_repcount, add_coco):
+    for add_format in (
+        add_human36m,
+        add_kinetics_tps,
+        add_repcount,
+        add_coco,
+        add_penn_action,
+    ):
         add_format(formats)
     args = parser.parse_args(argv)
     args.check(args, formats.choices[args.format])
@@ -416,6 +424,81 @@ def make_coco(args: argparse.Namespace, console: Console) -> None:
                 for name, count in counts.items():
                     table.add_row(name, *(f'{value / people:.2f}' for value in count))
                 console.print(table)
+
+
+def add_penn_action(formats: argparse._SubParsersAction) -> None:
+    """The subcommand ``penn-action``."""
+    penn = _add_format(
+        formats, 'penn-action', 'frames with 13 joints in MATLAB files, labels/<number>.mat'
+    )
+    penn.set_defaults(write=make_penn_action, check=_check_penn_action)
+    penn.add_argument(
+        '--classes',
+        nargs='+',
+        default=list(penn_action.CLASSES),
+        choices=list(penn_action.CLASSES),
+        metavar='CLASS',
+        help=f'of {", ".join(penn_action.CLASSES)}',
+    )
+    for split, number in penn_action.VIDEOS_PER_CLASS.items():
+        penn.add_argument(
+            f'--{split}-videos', type=int, default=number, help=f'{split} videos a class'
+        )
+    penn.add_argument(
+        '--num-frames',
+        nargs=2,
+        type=int,
+        default=[24, 48],
+        metavar=('FEWEST', 'MOST'),
+        help='frames a video',
+    )
+    penn.add_argument('--fps', type=float, default=15.0, help='frames per second')
+    penn.add_argument(
+        '--image-size', nargs=2, type=int, default=[160, 120], metavar=('WIDTH', 'HEIGHT')
+    )
+
+
+def _check_penn_action(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    _check_common(args, parser)
+    for name in ('train_videos', 'test_videos'):
+        if getattr(args, name) < 0:
+            option = name.replace('_', '-')
+            parser.error(f'--{option} is {getattr(args, name)}, expected 0 or more')
+    if args.train_videos + args.test_videos == 0:
+        parser.error('--train-videos and --test-videos are both 0, expected some videos')
+    if not 1 <= args.num_frames[0] <= args.num_frames[1]:
+        parser.error(f'--num-frames is {args.num_frames}, expected fewest and most, at least 1')
+    if not args.fps > 0:
+        parser.error(f'--fps is {args.fps}, expected a positive number')
+    if min(args.image_size) < 32:
+        parser.error(f'--image-size is {args.image_size}, expected at least 32 each')
+    if args.out.exists() and any(args.out.iterdir()):
+        parser.error(f'--out {args.out} is not empty, expected a new folder')
+
+
+def make_penn_action(args: argparse.Namespace, console: Console) -> None:
+    """Writes the layout of Penn Action with a progress bar and says what is in it."""
+    counts = {'train': args.train_videos, 'test': args.test_videos}
+    with _progress(console) as progress:
+        total = len(set(args.classes)) * sum(counts.values())
+        task = progress.add_task('Penn Action', total=total)
+        paths = penn_action.write_penn_action(
+            args.out,
+            classes=args.classes,
+            videos_per_class=counts,
+            num_frames=tuple(args.num_frames),
+            image_size=tuple(args.image_size),
+            fps=args.fps,
+            difficulty=args.difficulty,
+            seed=args.seed,
+            progress=lambda path: progress.advance(task),
+        )
+    console.print(f'{len(paths)} videos: {args.out}', soft_wrap=True)
+    table = Table('class', 'train', 'test', 'frames', 'joints visible')
+    for name, row in penn_action.count_videos(args.out).items():
+        numbers = (str(row[key]) for key in ('train', 'test', 'frames'))
+        table.add_row(name, *numbers, f'{row["visible"]:.2f}')
+    console.print(table)
 
 
 def main(argv: list[str] | None = None) -> None:
