@@ -6,6 +6,7 @@ Example:
     python tools/datasets/make_synthetic.py repcount --out data/synthetic/repcount
     python tools/datasets/make_synthetic.py coco --out data/synthetic/coco
     python tools/datasets/make_synthetic.py penn-action --out data/synthetic/penn_action
+    python tools/datasets/make_synthetic.py ntu --out data/synthetic/ntu
 """
 
 import argparse
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from projects.synthetic import penn_action
+from projects.synthetic import ntu, penn_action
 from projects.synthetic.actions import ACTIONS
 from projects.synthetic.coco import (
     IMAGES,
@@ -59,6 +60,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         add_repcount,
         add_coco,
         add_penn_action,
+        add_ntu,
     ):
         add_format(formats)
     args = parser.parse_args(argv)
@@ -499,6 +501,95 @@ def make_penn_action(args: argparse.Namespace, console: Console) -> None:
         numbers = (str(row[key]) for key in ('train', 'test', 'frames'))
         table.add_row(name, *numbers, f'{row["visible"]:.2f}')
     console.print(table)
+
+
+def add_ntu(formats: argparse._SubParsersAction) -> None:
+    """The subcommand ``ntu``."""
+    parser = _add_format(
+        formats, 'ntu', f'videos with 25 joints as text, {ntu.SKELETONS}/<sample>.skeleton'
+    )
+    parser.set_defaults(write=make_ntu, check=_check_ntu)
+    names = (f'{number} {kind.name}' for number, kind in ntu.CLASSES.items())
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        type=int,
+        default=list(ntu.CLASSES_60),
+        choices=list(ntu.CLASSES),
+        metavar='CLASS',
+        help=f'of {", ".join(names)}; those above 60 are of NTU RGB+D 120',
+    )
+    parser.add_argument('--performances', type=int, default=ntu.PERFORMANCES, help='of each class')
+    parser.add_argument(
+        '--cameras',
+        nargs='+',
+        type=int,
+        default=list(ntu.CAMERAS),
+        choices=list(ntu.CAMERAS),
+        metavar='CAMERA',
+        help='of 1, 2, 3; each makes a sample of each performance',
+    )
+    parser.add_argument('--num-frames', type=int, default=24, help='frames a sample')
+    parser.add_argument('--fps', type=float, default=12.0, help='frames per second')
+    parser.add_argument(
+        '--image-size', nargs=2, type=int, default=[256, 144], metavar=('WIDTH', 'HEIGHT')
+    )
+    parser.add_argument(
+        '--two-people', type=float, default=0.1, help='share of performances that one watches'
+    )
+    parser.add_argument(
+        '--missing', type=float, default=0.02, help='share of the samples without a skeleton'
+    )
+
+
+def _check_ntu(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    _check_common(args, parser)
+    if args.performances < 1:
+        parser.error(f'--performances is {args.performances}, expected at least 1')
+    for action in args.classes:
+        try:
+            ntu.numbering(action, args.performances - 1)
+        except ValueError as error:
+            parser.error(f'--performances is {args.performances}: {error}')
+    if not args.fps > 0:
+        parser.error(f'--fps is {args.fps}, expected a positive number')
+    if min(args.image_size) < 32 or any(side % 2 for side in args.image_size):
+        parser.error(f'--image-size is {args.image_size}, expected even numbers of at least 32')
+    for name in ('two_people', 'missing'):
+        if not 0 <= getattr(args, name) <= 1:
+            option = name.replace('_', '-')
+            parser.error(f'--{option} is {getattr(args, name)}, expected a number from 0 to 1')
+    if args.out.exists() and any(args.out.iterdir()):
+        parser.error(f'--out {args.out} is not empty, expected a new folder')
+
+
+def make_ntu(args: argparse.Namespace, console: Console) -> None:
+    """Writes the layout of NTU RGB+D with a progress bar and says what is in it."""
+    with _progress(console) as progress:
+        total = len(set(args.classes)) * args.performances * len(set(args.cameras))
+        task = progress.add_task('NTU RGB+D', total=total)
+        paths = ntu.write_ntu(
+            args.out,
+            classes=args.classes,
+            performances=args.performances,
+            cameras=args.cameras,
+            num_frames=args.num_frames,
+            image_size=tuple(args.image_size),
+            fps=args.fps,
+            two_people=args.two_people,
+            missing=args.missing,
+            difficulty=args.difficulty,
+            seed=args.seed,
+            progress=lambda path: progress.advance(task),
+        )
+    classes, splits, missing = ntu.count_samples(args.out)
+    console.print(f'{len(paths)} samples, {missing} without a skeleton: {args.out}', soft_wrap=True)
+    table = Table('class', 'name', 'samples')
+    for number, samples in classes.items():
+        table.add_row(f'A{number:03d}', ntu.CLASSES[number].name, str(samples))
+    console.print(table)
+    for name, (train, test) in splits.items():
+        console.print(f'{name}: {train} train, {test} test')
 
 
 def main(argv: list[str] | None = None) -> None:
