@@ -7,6 +7,7 @@ Example:
     python tools/datasets/make_synthetic.py coco --out data/synthetic/coco
     python tools/datasets/make_synthetic.py penn-action --out data/synthetic/penn_action
     python tools/datasets/make_synthetic.py ntu --out data/synthetic/ntu
+    python tools/datasets/make_synthetic.py penn-skeletons --labels LABELS --out data/penn_drawn
 """
 
 import argparse
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from projects.synthetic import ntu, penn_action
+from projects.synthetic import ntu, penn_action, penn_skeletons
 from projects.synthetic.actions import ACTIONS
 from projects.synthetic.coco import (
     IMAGES,
@@ -61,6 +62,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         add_coco,
         add_penn_action,
         add_ntu,
+        add_penn_skeletons,
     ):
         add_format(formats)
     args = parser.parse_args(argv)
@@ -496,8 +498,12 @@ def make_penn_action(args: argparse.Namespace, console: Console) -> None:
             progress=lambda path: progress.advance(task),
         )
     console.print(f'{len(paths)} videos: {args.out}', soft_wrap=True)
+    _print_penn_action(args.out, console)
+
+
+def _print_penn_action(root: Path, console: Console) -> None:
     table = Table('class', 'train', 'test', 'frames', 'joints visible')
-    for name, row in penn_action.count_videos(args.out).items():
+    for name, row in penn_action.count_videos(root).items():
         numbers = (str(row[key]) for key in ('train', 'test', 'frames'))
         table.add_row(name, *numbers, f'{row["visible"]:.2f}')
     console.print(table)
@@ -590,6 +596,56 @@ def make_ntu(args: argparse.Namespace, console: Console) -> None:
     console.print(table)
     for name, (train, test) in splits.items():
         console.print(f'{name}: {train} train, {test} test')
+
+
+def add_penn_skeletons(formats: argparse._SubParsersAction) -> None:
+    """The subcommand ``penn-skeletons``."""
+    parser = _add_format(
+        formats, 'penn-skeletons', "drawn frames for the joints of Penn Action's real labels"
+    )
+    parser.set_defaults(write=make_penn_skeletons, check=_check_penn_skeletons)
+    parser.add_argument(
+        '--labels', type=Path, required=True, help="Penn Action's folder labels, of *.mat"
+    )
+    parser.add_argument(
+        '--short-side', type=int, default=128, help="of the frames, px; labels' pixels follow"
+    )
+    parser.add_argument(
+        '--every', type=int, default=1, help='draws label files 1, 1 + n, 1 + 2n, ... by name'
+    )
+    parser.add_argument(
+        '--no-hidden', action='store_true', help='leaves out what needs a joint that is not visible'
+    )
+
+
+def _check_penn_skeletons(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    _check_common(args, parser)
+    if args.short_side < 32:
+        parser.error(f'--short-side is {args.short_side}, expected at least 32')
+    if args.every < 1:
+        parser.error(f'--every is {args.every}, expected at least 1')
+    if not any(args.labels.glob('*.mat')):
+        parser.error(f'--labels {args.labels} has no *.mat files')
+    if args.out.exists() and any(args.out.iterdir()):
+        parser.error(f'--out {args.out} is not empty, expected a new folder')
+
+
+def make_penn_skeletons(args: argparse.Namespace, console: Console) -> None:
+    """Draws frames for label files with a progress bar and says what is in the folder."""
+    labels = sorted(args.labels.glob('*.mat'))[:: args.every]
+    with _progress(console) as progress:
+        task = progress.add_task('clips', total=len(labels))
+        paths = penn_skeletons.write_skeleton_videos(
+            labels,
+            args.out,
+            short_side=args.short_side,
+            draw_hidden=not args.no_hidden,
+            difficulty=args.difficulty,
+            seed=args.seed,
+            progress=lambda path: progress.advance(task),
+        )
+    console.print(f'{len(paths)} clips: {args.out}', soft_wrap=True)
+    _print_penn_action(args.out, console)
 
 
 def main(argv: list[str] | None = None) -> None:
