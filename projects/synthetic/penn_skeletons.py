@@ -32,6 +32,8 @@ _LENGTHS = {
         ('knee', 'ankle', 454.0),
     )
 }
+# Longer than it is: it counts where nothing else is known.
+_LENGTHS |= {('head', f'{side}_shoulder'): 350.0 for side in ('left', 'right')}
 _BONES = np.array([[_AT[name] for name in pair] for pair in _LENGTHS])
 _MM = np.array(list(_LENGTHS.values()))
 _STEADY = 15  # frames over which the size of a person is steadied
@@ -266,12 +268,13 @@ def person_scale(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
         known: (T, 13) bool.
 
     Returns:
-        (T,) pixels a mm; 0 if no two bones are known in any frame.
+        (T,) pixels a mm; 0 if no bone is known in any frame.
     """
     ends = joints[:, _BONES]  # (T, bones, 2, 2)
     length = np.linalg.norm(ends[:, :, 0] - ends[:, :, 1], axis=-1) / _MM
     length = np.where(known[:, _BONES].all(axis=-1), length, 0.0)
-    found = np.sort(length, axis=1)[:, -2]  # (T,)
+    longest, found = np.sort(length, axis=1)[:, :-3:-1].T  # (T,) each
+    found = np.where(found > 0, found, longest)
     if not found.any():
         return found
     found = np.where(found > 0, found, np.median(found[found > 0]))

@@ -158,6 +158,12 @@ def test_size_of_a_person():
     np.testing.assert_allclose(person_scale(wild, known), plain)
     np.testing.assert_allclose(person_scale(poses[:1], known[:1]), plain[:1])  # short clips too
     assert plain[0] == pytest.approx(0.07, abs=0.01)
+    few = np.zeros_like(known)
+    few[:, at('head', 'left_shoulder', 'right_shoulder')] = True
+    assert (person_scale(poses, few) > 0.5 * plain).all()
+    few[:, at('head', 'right_shoulder')] = False
+    few[:, at('left_elbow')] = True
+    np.testing.assert_allclose(person_scale(poses, few), 20 / 279)
     assert not person_scale(poses, ~known).any()
 
 
