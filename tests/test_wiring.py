@@ -38,6 +38,7 @@ class Method(NamedTuple):
     score: str
     outfile: str  # ending of the file that its metric writes
     demo_input: Callable[[Path], Path]
+    hosts: tuple[str, str]  # whose own scripts train it: the one it belongs to, and another
     test_score: str | None = None  # where testing scores something else than validation
 
 
@@ -109,6 +110,7 @@ METHODS = [
         'forecast/A-MPJPE',
         '.npz',
         lambda root: root / 'S5' / 'walking_1.txt',
+        ('mmpose', 'mmaction'),
     ),
     Method(
         'configs/apct/apct_toy.py',
@@ -117,6 +119,7 @@ METHODS = [
         'kinetics_tps/person_iou',
         '.json',
         lambda root: next(root.glob('test_videos/squat/*/img_00001.jpg')),
+        ('mmdet', 'mmaction'),
     ),
     Method(
         'configs/poserac.py',
@@ -125,6 +128,7 @@ METHODS = [
         'salient/loss',
         '.csv',
         lambda root: next(root.glob('test_poses/squat*.npy')),
+        ('mmaction', 'mmdet'),
         'count/oracle/absolute_error',
     ),
     Method(
@@ -134,6 +138,7 @@ METHODS = [
         'presence/cross_entropy',
         '.json',
         lambda root: next(root.glob('val2017/*.jpg')),
+        ('mmpose', 'mmpretrain'),
     ),
 ]
 
@@ -362,8 +367,9 @@ def test_auto_scale_lr(case, tmp_path):
     assert not validation_scores(tmp_path, case.method.score)
 
 
-@pytest.mark.parametrize('host', ['mmpose', 'mmdet', 'mmaction', 'mmpretrain'])
-def test_headline_runs_under_the_hosts_own_script(case, tmp_path, host):
+@pytest.mark.parametrize('place', [0, 1])
+def test_headline_runs_under_a_hosts_own_script(case, tmp_path, place):
+    host = case.method.hosts[place]
     script = Path(find_spec(host).submodule_search_locations[0], '.mim', 'tools', 'train.py')
     options = {**case.method.options(case.root), 'train_cfg.max_epochs': 1}
     python(
