@@ -48,9 +48,11 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         The temporary folder, beside ``path``.
 
     Raises:
-        OSError: If ``path`` is a file or a folder that is not empty.
+        FileExistsError: If ``path`` is a file or a folder that is not empty; the block is not run.
     """
     target = Path(path).resolve()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FileExistsError(f'{path} is not empty, expected a new folder')
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f'.{target.name}.{uuid.uuid4().hex}')
     partial.mkdir()

@@ -7,7 +7,8 @@ file beside the folder of photographs, in two forms.
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
+
+from projects.matlab import read_mat
 
 
 def read_joints(path: Path) -> np.ndarray:
@@ -30,10 +31,7 @@ def read_joints(path: Path) -> np.ndarray:
     """
     if not path.is_file():
         raise FileNotFoundError(f'{path}: no such file, expected joints.mat beside images/')
-    try:
-        joints = loadmat(path, variable_names=['joints']).get('joints')
-    except (ValueError, TypeError, NotImplementedError, OSError) as error:
-        raise ValueError(f'{path}: no MATLAB file that can be read ({error})') from error
+    joints = read_mat(path, ['joints']).get('joints')
     shape = None if joints is None else joints.shape
     extended = shape is not None and shape[:2] == (14, 3)
     if shape is None or len(shape) != 3 or shape[:2] not in ((14, 3), (3, 14)) or not shape[2]:

@@ -378,8 +378,6 @@ def write_coco(
     }
     coco_picture(SPLITS[0], 0, **options)  # checks them
     root = Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f'{root} is not empty, expected a new folder')
     paths = []
     with whole_folder(root) as partial:
         (partial / 'annotations').mkdir()

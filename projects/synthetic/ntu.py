@@ -455,8 +455,6 @@ def write_ntu(
         numbering(action, performances - 1)
     ntu_performance(classes[0], 0, **{**options, 'num_frames': min(num_frames, 1)})
     root = Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f'{root} is not empty, expected a new folder')
     paths, lost = [], []
     with whole_folder(root) as partial:
         for folder in (SKELETONS, VIDEOS):

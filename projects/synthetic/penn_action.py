@@ -266,8 +266,6 @@ def write_penn_action(
     for split, count in videos_per_class.items():  # checks them
         penn_video(split, classes[0], max(count - 1, 0), **options)
     root = Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f'{root} is not empty, expected a new folder')
     paths = []
     with whole_folder(root) as partial:
         (partial / 'labels').mkdir()

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from projects.files import whole_folder
+from projects.matlab import read_mat
 from projects.synthetic.body import LIMB_INDEX, LIMBS
 from projects.synthetic.penn_action import JOINTS, matlab_file
 from projects.synthetic.scenery import Appearance, Light, sample_background
@@ -38,11 +37,6 @@ _BONES = np.array([[_AT[name] for name in pair] for pair in _LENGTHS])
 _MM = np.array(list(_LENGTHS.values()))
 _STEADY = 15  # frames over which the size of a person is steadied
 _STREAM = zlib.crc32(b'penn_skeletons')
-# What scipy raises for other formats and damaged files.
-_UNREADABLE = (
-    *(MatReadError, ValueError, TypeError, NotImplementedError, OSError, IndexError),
-    zlib.error,
-)
 
 
 def _radii(limb: str) -> tuple[float, float]:
@@ -298,10 +292,7 @@ def read_labels(path: str | Path) -> dict[str, np.ndarray]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'{path}: no such file')
-    try:
-        found = loadmat(path)
-    except _UNREADABLE as error:
-        raise ValueError(f'{path}: no MATLAB file that can be read ({error})') from error
+    found = read_mat(path)
     fields = {name: value for name, value in found.items() if not name.startswith('__')}
     shape = np.shape(fields.get('x'))
     for name, expected in (
@@ -362,8 +353,6 @@ def write_skeleton_videos(
     if seed < 0:
         raise ValueError(f'seed is {seed}, expected 0 or more')
     root = Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f'{root} is not empty, expected a new folder')
     paths = []
     with whole_folder(root) as partial:
         (partial / 'labels').mkdir()

@@ -418,8 +418,6 @@ def write_repcount(
     repcount_video(SPLITS[0], actions[0], 0, num_frames=(2, 2), **options)  # checks them
     options['num_frames'] = tuple(num_frames)
     root = Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise FileExistsError(f'{root} is not empty, expected a new folder')
     paths = []
     with whole_folder(root) as partial:
         labels = ((label, name, label) for label, name in enumerate(class_names))

@@ -13,6 +13,17 @@ from mmengine.runner import Runner
 from projects.files import whole_file
 
 
+def data_root_options(root: str | None) -> dict[str, str]:
+    """Settings that put all three data sets of a config below one folder.
+
+    Args:
+        root: The folder; None leaves the config's own.
+    """
+    if not root:
+        return {}
+    return {f'{split}_dataloader.dataset.data_root': root for split in ('train', 'val', 'test')}
+
+
 def train(cfg: Config, work_dir: Path) -> Runner:
     """Train a config in this process.
 

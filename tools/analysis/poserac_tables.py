@@ -14,7 +14,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from experiment import Record, train
+from experiment import Record, data_root_options, train
 from mmengine.config import Config, DictAction
 
 from projects.poserac.metric import PROTOCOLS
@@ -46,10 +46,7 @@ def load_config(args: argparse.Namespace, layers: int, heads: int) -> Config:
     """
     cfg = Config.fromfile(args.config)
     options = {'model.num_layers': layers, 'model.num_heads': heads}
-    if args.data_root:
-        for split in ('train', 'val', 'test'):
-            options[f'{split}_dataloader.dataset.data_root'] = args.data_root
-    cfg.merge_from_dict({**options, **args.cfg_options})
+    cfg.merge_from_dict({**options, **data_root_options(args.data_root), **args.cfg_options})
     return cfg
 
 

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from experiment import Record, train
+from experiment import Record, data_root_options, train
 from mmengine.config import Config, DictAction
 
 SCORES = (
@@ -62,10 +62,7 @@ def load_config(args: argparse.Namespace, path: Path, seed: int) -> Config:
         seed: Of the training.
     """
     cfg = Config.fromfile(path)
-    options = {'randomness.seed': seed}
-    if args.data_root:
-        for split in ('train', 'val', 'test'):
-            options[f'{split}_dataloader.dataset.data_root'] = args.data_root
+    options = {'randomness.seed': seed, **data_root_options(args.data_root)}
     cfg.merge_from_dict({**options, **args.cfg_options})
     return cfg
 

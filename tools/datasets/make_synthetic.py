@@ -100,6 +100,11 @@ def _check_common(args: argparse.Namespace, parser: argparse.ArgumentParser) -> 
         parser.error(f'--out {args.out} is not a folder')
 
 
+def _check_new(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    if args.out.exists() and any(args.out.iterdir()):
+        parser.error(f'--out {args.out} is not empty, expected a new folder')
+
+
 def _progress(console: Console) -> Progress:
     columns = (
         TextColumn('{task.description}'),
@@ -329,8 +334,7 @@ def _check_repcount(args: argparse.Namespace, parser: argparse.ArgumentParser) -
     missing = [name for name in args.actions if name not in args.class_names]
     if missing:
         parser.error(f'--class-names lacks {missing}, which --actions has')
-    if args.out.exists() and any(args.out.iterdir()):
-        parser.error(f'--out {args.out} is not empty, expected a new folder')
+    _check_new(args, parser)
 
 
 def make_repcount(args: argparse.Namespace, console: Console) -> None:
@@ -398,8 +402,7 @@ def _check_coco(args: argparse.Namespace, parser: argparse.ArgumentParser) -> No
             f'--people is {args.people}, expected fewest and most, at least 1, '
             f'at most {MOST_PEOPLE}'
         )
-    if args.out.exists() and any(args.out.iterdir()):
-        parser.error(f'--out {args.out} is not empty, expected a new folder')
+    _check_new(args, parser)
 
 
 def make_coco(args: argparse.Namespace, console: Console) -> None:
@@ -476,8 +479,7 @@ def _check_penn_action(args: argparse.Namespace, parser: argparse.ArgumentParser
         parser.error(f'--fps is {args.fps}, expected a positive number')
     if min(args.image_size) < 32:
         parser.error(f'--image-size is {args.image_size}, expected at least 32 each')
-    if args.out.exists() and any(args.out.iterdir()):
-        parser.error(f'--out {args.out} is not empty, expected a new folder')
+    _check_new(args, parser)
 
 
 def make_penn_action(args: argparse.Namespace, console: Console) -> None:
@@ -565,8 +567,7 @@ def _check_ntu(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Non
         if not 0 <= getattr(args, name) <= 1:
             option = name.replace('_', '-')
             parser.error(f'--{option} is {getattr(args, name)}, expected a number from 0 to 1')
-    if args.out.exists() and any(args.out.iterdir()):
-        parser.error(f'--out {args.out} is not empty, expected a new folder')
+    _check_new(args, parser)
 
 
 def make_ntu(args: argparse.Namespace, console: Console) -> None:
@@ -626,8 +627,7 @@ def _check_penn_skeletons(args: argparse.Namespace, parser: argparse.ArgumentPar
         parser.error(f'--every is {args.every}, expected at least 1')
     if not any(args.labels.glob('*.mat')):
         parser.error(f'--labels {args.labels} has no *.mat files')
-    if args.out.exists() and any(args.out.iterdir()):
-        parser.error(f'--out {args.out} is not empty, expected a new folder')
+    _check_new(args, parser)
 
 
 def make_penn_skeletons(args: argparse.Namespace, console: Console) -> None:

@@ -27,10 +27,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from projects.files import whole_folder
+from projects.matlab import read_mat
 from projects.poserac.penn_signals import (
     EXERCISES,
     PENN,
@@ -42,11 +41,6 @@ from projects.poserac.penn_signals import (
 
 ACTIONS = tuple(EXERCISES)
 _BY_PENN_NAME = {exercise.penn_name: name for name, exercise in EXERCISES.items()}
-# What scipy raises for other and newer formats, and for damaged files.
-_UNREADABLE = (
-    *(MatReadError, ValueError, TypeError, NotImplementedError, OSError, IndexError),
-    zlib.error,
-)
 _README = """Penn Action in RepCount-pose's layout, written by tools/datasets/penn_to_repcount.py
 
 The counts, the repetitions (L1, L2 ...) and the salient poses in these files are NOT ANNOTATED BY
@@ -105,10 +99,7 @@ def read_clip(path: Path) -> Clip | None:
         ValueError: If it is no such file; the message names it.
     """
     fields = ('action', 'x', 'y', 'visibility', 'train')
-    try:
-        found = loadmat(path, variable_names=fields)
-    except _UNREADABLE as error:
-        raise ValueError(f'{path}: no MATLAB file that can be read ({error})') from error
+    found = read_mat(path, fields)
     for name in fields:
         if np.size(found.get(name, ())) == 0:
             raise ValueError(f"{path}: field '{name}' is missing or empty")
