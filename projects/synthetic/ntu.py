@@ -1,7 +1,7 @@
 """Writes videos and skeletons of the figure in the layout of NTU RGB+D 60 and 120."""
 
-import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -12,6 +12,21 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from projects.files import whole_folder
+from projects.ntu_rgbd import (
+    ACTIONS,
+    MISSING_60,
+    MISSING_120,
+    MUTUAL,
+    SKELETONS,
+    TRAIN_SUBJECTS_60,
+    TRAIN_SUBJECTS_120,
+    VIDEO_ENDING,
+    VIDEOS,
+    SampleNumbers,
+    in_training,
+    read_sample_list,
+    split_names,
+)
 from projects.synthetic.body import LIMBS
 from projects.synthetic.camera import Camera
 from projects.synthetic.figure import JOINT_INDEX, NTU_LANDMARKS, Motion, attached_landmarks
@@ -36,40 +51,32 @@ class NTUClass:
     mutual: bool = False
 
 
+_MOVES = {
+    2: 'eat',
+    6: 'pick_up',
+    8: 'sit_down',  # and up again
+    10: 'clap',
+    23: 'wave',
+    24: 'kick',
+    27: 'jump',
+    28: 'phone',
+    31: 'point',
+    35: 'bow',
+    50: 'punch',
+    51: 'kick',
+    54: 'point',
+    80: 'squat',
+    95: 'arm_raise',
+    99: 'running',
+}
 CLASSES = {
-    2: NTUClass('eat meal', 'eat'),
-    6: NTUClass('pick up', 'pick_up'),
-    8: NTUClass('sit down', 'sit_down'),  # and up again
-    10: NTUClass('clapping', 'clap'),
-    23: NTUClass('hand waving', 'wave'),
-    24: NTUClass('kicking something', 'kick'),
-    27: NTUClass('jump up', 'jump'),
-    28: NTUClass('phone call', 'phone'),
-    31: NTUClass('point to something', 'point'),
-    35: NTUClass('nod head/bow', 'bow'),
-    50: NTUClass('punch/slap', 'punch', mutual=True),
-    51: NTUClass('kicking', 'kick', mutual=True),
-    54: NTUClass('point finger', 'point', mutual=True),
-    80: NTUClass('squat down', 'squat'),
-    95: NTUClass('hands up', 'arm_raise'),
-    99: NTUClass('running on the spot', 'running'),
+    number: NTUClass(ACTIONS[number - 1], action, mutual=number in MUTUAL)
+    for number, action in _MOVES.items()
 }
 """The classes that can be written, by the number after the A. Those above 60 are NTU 120's."""
 CLASSES_60 = tuple(number for number in CLASSES if number <= 60)
 PERFORMANCES = 8
 CAMERAS = (1, 2, 3)
-TRAIN_SUBJECTS_60 = (*(1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38),)
-TRAIN_SUBJECTS_120 = (
-    *TRAIN_SUBJECTS_60,
-    *(45, 46, 47, 49, 50, 52, 53, 54, 55, 56, 57, 58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86),
-    *(89, 91, 92, 93, 94, 95, 97, 98, 100, 103),
-)
-"""Training subjects of the published cross-subject splits."""
-TRAIN_CAMERAS = (2, 3)
-"""Training cameras of the published cross-view split; cross-setup trains on even setups."""
-SKELETONS, VIDEOS = 'nturgb+d_skeletons', 'nturgb+d_rgb'
-MISSING_60 = 'NTU_RGBD_samples_with_missing_skeletons.txt'
-MISSING_120 = 'NTU_RGBD120_samples_with_missing_skeletons.txt'
 
 _SETUPS = {60: tuple(range(1, 18)), 120: tuple(range(18, 33))}
 _SUBJECTS = {
@@ -90,7 +97,6 @@ _LEAVES = (
     *(f'{side}_{tip}' for side in ('left', 'right') for tip in ('foot', 'hand_tip', 'thumb')),
 )
 _ORIENTED = [index for index, name in enumerate(NTU_LANDMARKS) if name not in _LEAVES]
-_NAME = re.compile(r'S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})')
 # Keeps the streams apart from those of other data sets of the same seed, and from each other.
 _STREAM = zlib.crc32(b'ntu')
 _PERFORMANCE, _SAMPLE, _PERSON, _PLACE, _VIEW = range(5)
@@ -268,7 +274,7 @@ class Performance:
         )
         first = 72057594037927936 + int(rng.integers(1, 60000))
         setup, subject, replication, action, _ = numbers
-        name = f'S{setup:03d}C{camera:03d}P{subject:03d}R{replication:03d}A{action:03d}'
+        name = SampleNumbers(setup, camera, subject, replication, action).name
         return Sample(name, scene, found, noise, tuple(first + index for index in range(people)))
 
 
@@ -467,7 +473,7 @@ def write_ntu(
                     images, text = sample.draw()
                     path = Path(SKELETONS, f'{sample.name}.skeleton')
                     (partial / path).write_text(text)
-                    video = Path(VIDEOS, f'{sample.name}_rgb.avi')
+                    video = Path(VIDEOS, f'{sample.name}{VIDEO_ENDING}')
                     _write_video(partial / video, images, fps, root / video)
                     if sample.missing:
                         lost.append(sample.name)
@@ -475,7 +481,7 @@ def write_ntu(
                     if progress is not None:
                         progress(paths[-1])
         lost.sort()
-        old = [name for name in lost if split_names(name)[-1] <= 60]
+        old = [name for name in lost if split_names(name).action <= 60]
         _write_list(partial / MISSING_60, old)
         _write_list(partial / MISSING_120, lost)
     return paths
@@ -498,24 +504,6 @@ def _write_list(path: Path, names: Sequence[str]) -> None:
     path.write_text(''.join(f'{line}\n' for line in (*header, *names)))
 
 
-def split_names(name: str) -> tuple[int, int, int, int, int]:
-    """Setup, camera, subject, replication and class in the name of a sample.
-
-    Args:
-        name: ``S001C002P003R002A013``, with or without what follows in a file's name.
-
-    Returns:
-        The five numbers.
-
-    Raises:
-        ValueError: If it is no such name.
-    """
-    match = _NAME.match(name)
-    if match is None:
-        raise ValueError(f'{name!r} is no name such as S001C002P003R002A013')
-    return tuple(int(number) for number in match.groups())
-
-
 def count_samples(root: str | Path) -> tuple[dict[int, int], dict[str, tuple[int, int]], int]:
     """What is in a folder of the data set.
 
@@ -533,17 +521,15 @@ def count_samples(root: str | Path) -> tuple[dict[int, int], dict[str, tuple[int
     files = sorted((root / SKELETONS).glob('*.skeleton'))
     if not files:
         raise FileNotFoundError(f'{root}: no {SKELETONS}/*.skeleton')
-    numbers = np.array([split_names(file.name) for file in files])
-    setup, camera, subject, _, action = numbers.T
-    values, counts = np.unique(action, return_counts=True)
+    samples = [split_names(file.name) for file in files]
+    # XSub of 120 has the subjects of 60's among those up to 40
+    benchmarks = {'XSub': 'xsub120', 'XView': 'xview60', 'XSet': 'xset120'}
     train = {
-        'XSub': np.isin(subject, TRAIN_SUBJECTS_120),  # those of 60 among subjects up to 40
-        'XView': np.isin(camera, TRAIN_CAMERAS),
-        'XSet': setup % 2 == 0,
+        name: sum(in_training(sample, benchmark) for sample in samples)
+        for name, benchmark in benchmarks.items()
     }
-    listed = (root / MISSING_120).read_text().splitlines()
     return (
-        dict(zip(values.tolist(), counts.tolist(), strict=True)),
-        {name: (int(half.sum()), int((~half).sum())) for name, half in train.items()},
-        sum(_NAME.match(line) is not None for line in listed),
+        dict(sorted(Counter(sample.action for sample in samples).items())),
+        {name: (count, len(samples) - count) for name, count in train.items()},
+        len(read_sample_list(root / MISSING_120)),
     )
