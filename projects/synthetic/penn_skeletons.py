@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from projects.files import whole_folder
-from projects.matlab import read_mat
+from projects.penn_labels import known_joints, read_labels
 from projects.synthetic.body import LIMB_INDEX, LIMBS
 from projects.synthetic.penn_action import JOINTS, matlab_file
 from projects.synthetic.scenery import Appearance, Light, sample_background
@@ -94,24 +94,6 @@ _NEEDS = np.array(
     ]
 )  # (shapes, 13)
 _IS_LIMB = np.array([limb for *_, limb in _SHAPES])
-
-
-def known_joints(x: np.ndarray, y: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Which joints of label files have a position.
-
-    A joint that is hidden in the whole clip stands at MATLAB's pixel (1, 1), scaled as the picture
-    was.
-
-    Args:
-        x: (T, 13) pixels.
-        y: (T, 13) pixels.
-        visible: (T, 13) bool.
-
-    Returns:
-        (T, 13) bool.
-    """
-    corner = ~visible & (x == y) & (x < 4)
-    return np.isfinite(x) & np.isfinite(y) & ~corner
 
 
 def render_skeletons(
@@ -275,41 +257,6 @@ def person_scale(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
     # scipy's median filter gives 0 for arrays that are shorter than its window
     padded = np.pad(found, _STEADY // 2, mode='edge')
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, _STEADY), axis=-1)
-
-
-def read_labels(path: str | Path) -> dict[str, np.ndarray]:
-    """The fields of a label file of Penn Action, published or generated.
-
-    Args:
-        path: The MATLAB file.
-
-    Returns:
-        Its fields, ``x``, ``y`` (T, 13) and ``bbox`` as float64, ``visibility`` (T, 13) as bool.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is none of Penn Action's files; the message names it.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'{path}: no such file')
-    found = read_mat(path)
-    fields = {name: value for name, value in found.items() if not name.startswith('__')}
-    shape = np.shape(fields.get('x'))
-    for name, expected in (
-        *((name, (*shape[:1], len(JOINTS))) for name in ('x', 'y', 'visibility')),
-        ('dimensions', (1, 3)),
-    ):
-        array = np.asarray(fields.get(name, ()))
-        if array.shape != expected or array.dtype.kind not in 'buif' or not array.size:
-            raise ValueError(
-                f"{path}: field '{name}' is {array.dtype} of shape {array.shape}, "
-                f'expected numbers of shape {expected}'
-            )
-    for name in ('x', 'y', 'bbox'):
-        if name in fields:
-            fields[name] = fields[name].astype(np.float64)
-    fields['visibility'] = fields['visibility'].astype(bool)
-    return fields
 
 
 def write_skeleton_videos(

@@ -7,9 +7,7 @@ from scipy.io import loadmat, savemat
 
 from projects.synthetic.penn_action import JOINTS, count_videos, penn_video
 from projects.synthetic.penn_skeletons import (
-    known_joints,
     person_scale,
-    read_labels,
     render_skeletons,
     write_skeleton_videos,
 )
@@ -167,14 +165,6 @@ def test_size_of_a_person():
     assert not person_scale(poses, ~known).any()
 
 
-def test_which_joints_are_known():
-    x = np.array([[1.0, 2 / 3, 1.0, 50.0, 1.0, np.nan, 30.0]])
-    y = np.array([[1.0, 2 / 3, 40.0, 60.0, 1.0, 1.0, 30.0]])
-    visible = np.array([[False, False, False, False, True, False, False]])
-    expected = [[False, False, True, True, True, False, True]]
-    assert known_joints(x, y, visible).tolist() == expected
-
-
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
@@ -231,14 +221,6 @@ def test_a_clip_is_the_same_alone(labels, tmp_path):
         assert other.read_bytes() == path.read_bytes()
 
 
-def test_integers_as_published_are_read(tmp_path, labels):
-    fields = {k: v for k, v in loadmat(labels / '0007.mat').items() if not k.startswith('__')}
-    for name in ('x', 'y', 'bbox'):
-        fields[name] = fields[name].astype(np.uint16)
-    savemat(tmp_path / 'whole.mat', fields)
-    assert read_labels(tmp_path / 'whole.mat')['x'].dtype == np.float64
-
-
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
@@ -257,15 +239,6 @@ def test_bad_labels_are_named_and_nothing_is_written(labels, tmp_path, change, m
         write_skeleton_videos(sorted(labels.iterdir()), tmp_path / 'drawn')
     assert str(path) in str(error.value)
     assert [item.name for item in tmp_path.iterdir()] == ['labels']
-
-
-def test_no_matlab_file(tmp_path):
-    path = tmp_path / '0001.mat'
-    with pytest.raises(FileNotFoundError, match='no such file'):
-        read_labels(path)
-    path.write_bytes(b'not a MATLAB file' * 20)
-    with pytest.raises(ValueError, match=r'0001\.mat: no MATLAB file'):
-        read_labels(path)
 
 
 @pytest.mark.parametrize(

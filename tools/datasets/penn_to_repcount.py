@@ -30,6 +30,7 @@ from rich.table import Table
 
 from projects.files import whole_folder
 from projects.matlab import read_mat
+from projects.penn_labels import known_joints
 from projects.poserac.penn_signals import (
     EXERCISES,
     PENN,
@@ -122,9 +123,7 @@ def read_clip(path: Path) -> Clip | None:
     if train not in (1, -1):
         raise ValueError(f"{path}: field 'train' is {train!r}, expected 1 or -1")
     poses = np.stack([found['x'], found['y']], axis=-1).astype(np.float32)  # (T, 13, 2)
-    # (1, 1) of MATLAB, scaled with the picture: both coordinates alike and of a pixel or two
-    corner = (poses[..., 0] == poses[..., 1]) & (poses[..., 0] < 4) & (found['visibility'] == 0)
-    poses[~np.isfinite(poses).all(-1) | corner] = np.nan
+    poses[~known_joints(found['x'], found['y'], found['visibility'] != 0)] = np.nan
     return Clip(path.stem, action, bool(train == 1), poses)
 
 
