@@ -136,7 +136,9 @@ class JointMapTokens(nn.Module):
             raise ValueError(f'keypoint has {N} joints a frame, expected {self.num_joints}')
         heatmaps = None
         if self.join == 'concatenate' or maps is not None:
-            heatmaps = joint_heatmaps(keypoint.float(), self.heatmap_size, self.sigma)
+            # distances in full precision, whatever precision the model has
+            precise = keypoint.to(torch.promote_types(keypoint.dtype, torch.float32))
+            heatmaps = joint_heatmaps(precise, self.heatmap_size, self.sigma)
             heatmaps = heatmaps.flatten(0, 1)  # (B*T, N, h, w)
         if maps is not None:
             maps = maps.transpose(1, 2).flatten(0, 1)  # (B*T, C', h', w')
@@ -152,6 +154,7 @@ class JointMapTokens(nn.Module):
         """GELU of the convolution of [F, heat map], for each joint: (B*T, N, hidden, h, w)."""
         kernel, bias = self.conv.weight, self.conv.bias
         settings = dict(stride=self.conv.stride, padding=self.conv.padding)
+        heatmaps = heatmaps.to(kernel.dtype)
         of_joint = functional.conv2d(
             heatmaps.flatten(0, 1)[:, None], kernel[:, -1:], bias, **settings
         ).unflatten(0, heatmaps.shape[:2])
@@ -165,7 +168,7 @@ class JointMapTokens(nn.Module):
         score = keypoint[..., 2:]
         # from -2 to 2 in the picture: about the size of normalised features
         place = (keypoint[..., :2] - 0.5) * 4 * (score > 0)
-        known = torch.cat([place, score], dim=-1)  # (B*T, N, 3)
+        known = torch.cat([place, score], dim=-1).to(self.projection.weight.dtype)  # (B*T, N, 3)
         if maps is None:
             return known
         weights = heatmaps.flatten(2)
