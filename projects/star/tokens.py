@@ -84,7 +84,7 @@ class JointMapTokens(nn.Module):
         stride: Likewise.
 
     Raises:
-        ValueError: If ``join`` is unknown, or a size is not positive.
+        ValueError: If ``join`` is unknown, or a size is not positive (``in_channels``: negative).
     """
 
     def __init__(
@@ -101,8 +101,11 @@ class JointMapTokens(nn.Module):
         super().__init__()
         if join not in JOINS:
             raise ValueError(f'join is {join!r}, expected one of {JOINS}')
-        positive = dict(num_joints=num_joints, sigma=sigma, stride=stride)
+        if in_channels < 0:
+            raise ValueError(f'in_channels is {in_channels}, expected 0 (no video) or more')
+        positive = dict(num_joints=num_joints, embed_dims=embed_dims, sigma=sigma, stride=stride)
         positive |= dict(heatmap_height=heatmap_size[0], heatmap_width=heatmap_size[1])
+        positive |= dict(hidden_channels=hidden_channels)
         for name, value in positive.items():
             if value <= 0:
                 raise ValueError(f'{name} is {value}, expected a positive number')
@@ -129,11 +132,17 @@ class JointMapTokens(nn.Module):
             (B, T, N, C).
 
         Raises:
-            ValueError: If there is another number of joints than configured.
+            ValueError: If there is another number of joints, or of channels of F, than configured.
         """
         B, T, N, _ = keypoint.shape  # batch, frames, joints
         if N != self.num_joints:
             raise ValueError(f'keypoint has {N} joints a frame, expected {self.num_joints}')
+        channels = 0 if maps is None else maps.shape[1]
+        if channels != self.in_channels:
+            raise ValueError(
+                f'the local feature map has {channels} channels, expected in_channels, '
+                f'{self.in_channels} (0: no map)'
+            )
         heatmaps = None
         if self.join == 'concatenate' or maps is not None:
             # distances in full precision, whatever precision the model has
