@@ -105,7 +105,7 @@ class STARTransformer(BaseModule):
         feedforward_channels: Hidden channels of the layers' MLPs.
         cnn: Config of the video network, such as ``MC3``, or any of mmaction2 that keeps the number
             of frames. Of the tuple that it returns the last map gives the grid tokens, and the
-            first is the local feature map F of the joint map tokens.
+            first is the local feature map F of the joint map tokens; a single map is both.
         grid_tokens: Settings of :class:`GridTokens` but ``embed_dims``, and ``grid_size``, height
             and width of the map. None for no grid tokens.
         joint_tokens: Settings of :class:`JointMapTokens` but ``embed_dims``. None for none.
@@ -232,6 +232,8 @@ class STARTransformer(BaseModule):
         tokens, local = [], None
         if self.cnn is not None:
             maps = self.cnn(self._checked(imgs, 'imgs', 2))
+            if isinstance(maps, Tensor):  # what mmaction2's networks give for one stage
+                maps = (maps,)
             if maps[-1].shape[2] != self.num_frames:
                 raise ValueError(
                     f'cnn gives {maps[-1].shape[2]} frames, expected {self.num_frames}, as many as '
