@@ -52,9 +52,17 @@ class STARHead(BaseHead):
 
         Returns:
             (B, classes).
+
+        Raises:
+            ValueError: If ``x`` has another shape.
         """
         if x.ndim == 5:
             x = x.flatten(2).transpose(1, 2)  # (B, T*h*w, C)
+        if x.ndim not in (2, 3) or x.shape[-1] != self.in_channels:
+            raise ValueError(
+                f'x has shape {tuple(x.shape)}, expected (batch, C), (batch, tokens, C) or '
+                f'(batch, C, frames, height, width) with C = in_channels = {self.in_channels}'
+            )
         return self.mlp(x.mean(dim=1) if x.ndim == 3 else x)
 
     def predict(self, feats: Tensor, data_samples: list, **kwargs: Any) -> list:
