@@ -1,24 +1,22 @@
 """From photographs or a video and a checkpoint to parses: drawings, and the challenge's JSON."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.logging import print_log
 from mmengine.registry import INFERENCERS, init_default_scope
-from PIL import Image
 
 from projects.apct.drawing.parses import follow_people, shown_people
 from projects.apct.drawing.picture import draw_parses, plan_cards
 from projects.apct.layout import read_names
 from projects.apct.people import check_count, official_people
 from projects.apct.transforms import LoadKineticsTPSFrame
-from projects.files import safe_name, whole_file
+from projects.files import safe_name
 from projects.inference import (
     IMAGE_ENDINGS,
     MethodInferencer,
@@ -28,9 +26,8 @@ from projects.inference import (
     images_in,
     tested_dataset,
 )
+from projects.video import VIDEO_ENDINGS, write_video
 from projects.visualization import check_thresholds, write_image
-
-VIDEO_ENDINGS = ('.avi', '.mkv', '.mov', '.mp4', '.mpg', '.webm')
 
 
 class Source(NamedTuple):
@@ -326,42 +323,6 @@ def frames_of(source: Source, frame_interval: int = 5) -> Iterator[Frame]:
         yield Frame(source, f'{Path(source.path).stem}.json', 1, img_path=source.path)
     else:
         yield Frame(source, 'img_00001.json', 1)
-
-
-def write_video(path: Path, drawings: Iterable[np.ndarray], frame_rate: float) -> None:
-    """Write a video or an animation, whole or not at all.
-
-    Args:
-        path: Ends in ``.mp4`` or ``.gif``.
-        drawings: Frames (height, width, 3) uint8, BGR, all of one size.
-        frame_rate: Frames a second.
-
-    Raises:
-        ValueError: If the video cannot be written.
-    """
-    if path.suffix == '.gif':
-        images = (Image.fromarray(drawn[..., ::-1]).quantize(255) for drawn in drawings)
-        with whole_file(path) as partial:
-            settings = dict(save_all=True, loop=0, duration=max(20, round(1000 / frame_rate)))
-            next(images).save(partial, append_images=images, **settings)
-        return
-    writer = None
-    with whole_file(path) as partial:
-        try:
-            for drawn in drawings:
-                height, width = (side + side % 2 for side in drawn.shape[:2])  # as codecs want it
-                if writer is None:
-                    codec = cv2.VideoWriter_fourcc(*'mp4v')
-                    writer = cv2.VideoWriter(str(partial), codec, frame_rate, (width, height))
-                    if not writer.isOpened():
-                        raise ValueError(
-                            f'{path}: this OpenCV cannot write MP4; set video_format=gif'
-                        )
-                edges = (0, height - drawn.shape[0], 0, width - drawn.shape[1])
-                writer.write(cv2.copyMakeBorder(drawn, *edges, cv2.BORDER_REPLICATE))
-        finally:
-            if writer is not None:
-                writer.release()
 
 
 def _kind(path: Path) -> str:

@@ -25,7 +25,7 @@ from projects.poserac.drawing import (
 )
 from projects.poserac.poses import missing_poses
 from projects.poserac.trace import CountTrace
-from projects.poserac.video import video_frames, video_size
+from projects.video import video_frames, video_size, write_video
 
 MAX_FRAMES = {'.gif': 200, '.mp4': 900}
 # pixels of a GIF; of an MP4, whose sides have to be even, 1.5 times as many
@@ -100,7 +100,7 @@ def draw_counts(
     if ending == '.gif':
         _write_gif(path, drawings, rate, photographs=video is not None)
     else:
-        _write_mp4(path, drawings, rate)
+        write_video(Path(path), (drawn[..., ::-1] for drawn in drawings), rate)
 
 
 class _Stage:
@@ -220,20 +220,3 @@ def _indexed(image: Image.Image, palette: Image.Image | None) -> Image.Image:
     if palette is None:
         return image.quantize(255)
     return image.quantize(palette=palette, dither=Image.Dither.NONE)
-
-
-def _write_mp4(path: str, drawings: Iterator[np.ndarray], rate: float) -> None:
-    writer = None
-    with whole_file(path) as partial:
-        try:
-            for drawn in drawings:
-                if writer is None:
-                    height, width = drawn.shape[:2]
-                    codec = cv2.VideoWriter_fourcc(*'mp4v')
-                    writer = cv2.VideoWriter(str(partial), codec, rate, (width, height))
-                    if not writer.isOpened():
-                        raise ValueError(f'{path}: this OpenCV cannot write MP4; draw a .gif')
-                writer.write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
-        finally:
-            if writer is not None:
-                writer.release()

@@ -9,12 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.logging import print_log
 
+from projects import pose_extraction
 from projects.keypoints import KeypointLayout
-from projects.poserac import pose_extraction
 from projects.poserac.poses import arrange_poses, read_poses
-from projects.poserac.video import video_length_and_rate
-
-VIDEO_ENDINGS = ('.avi', '.mkv', '.mov', '.mp4', '.mpg', '.webm')
+from projects.video import VIDEO_ENDINGS, video_length_and_rate
 
 
 class Input(NamedTuple):
@@ -124,7 +122,7 @@ class PoseFinder:
         backend: ``mmpose`` or ``mediapipe``.
         layout: Of the keypoints.
         dims: Coordinates of a joint.
-        options: Of :func:`projects.poserac.pose_extraction.extract_video` and of the backend's
+        options: Of :func:`projects.pose_extraction.extract_video` and of the backend's
             extractor: ``people``, ``track_by``, ``pose_model`` ...
 
     Raises:

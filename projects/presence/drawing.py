@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from projects.labels import place_tag
-from projects.presence.pose_look import (
+from projects.pose_look import (
     EDGE,
     PoseLook,
     PosePerson,

@@ -25,6 +25,7 @@ from projects.inference import (
     images_in,
     tested_dataset,
 )
+from projects.pose_look import pose_look
 from projects.presence.boxes import (
     PersonDetector,
     boxes_of,
@@ -35,7 +36,6 @@ from projects.presence.boxes import (
 )
 from projects.presence.drawing import SCORES, draw_presence
 from projects.presence.people import MEASURES, predicted_person, predicted_presence
-from projects.presence.pose_look import pose_look
 from projects.visualization import check_thresholds, write_image
 
 # Steps of a test pipeline that need the truth, which nobody has of a new picture.

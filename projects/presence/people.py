@@ -6,7 +6,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 from mmpose.utils.tensor_utils import to_numpy
 
-from projects.presence.pose_look import PosePerson
+from projects.pose_look import PosePerson
 
 MEASURES = {
     'keypoints_presence': 'probability',

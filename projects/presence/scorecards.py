@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from projects.labels import Rect, stack_cards
-from projects.presence.pose_look import CENTRE, LEFT, RIGHT, PoseLook, PosePerson, mark
+from projects.pose_look import CENTRE, LEFT, RIGHT, PoseLook, PosePerson, mark
 from projects.visualization import BACKGROUND, CARD, DIM, SOFT, WHITE, font
 
 HEADER, ROW, GAP, BAR = 30, 20, 10, 84

@@ -8,10 +8,10 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from projects.files import safe_name
+from projects.pose_look import PosePerson, pose_look
 from projects.presence.drawing import SCORES, draw_presence, draw_with_truth
 from projects.presence.hooks import PresenceThresholdHook
 from projects.presence.people import MEASURES, predicted_person, predicted_presence, true_person
-from projects.presence.pose_look import PosePerson, pose_look
 from projects.visualization import (
     DrawnSample,
     VisualizationHook,

@@ -22,10 +22,10 @@ from projects.poserac.drawing import (
     pose_limits,
 )
 from projects.poserac.trace import count_trace
-from projects.poserac.video import video_frames
 from projects.poserac.visualizer import PoseRACVisualizationHook
 from projects.synthetic.figure import COCO_LANDMARKS
 from projects.synthetic.sampling import sample_motion
+from projects.video import video_frames
 
 COCO = keypoint_layout('coco')
 

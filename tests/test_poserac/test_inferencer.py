@@ -10,13 +10,13 @@ from mmengine.model import BaseModel
 from mmengine.registry import INFERENCERS, MODELS
 from PIL import Image
 
+from projects import pose_extraction
 from projects.keypoints import keypoint_layout
-from projects.poserac import pose_extraction
+from projects.pose_extraction import PoseExtractor
 from projects.poserac.counting import count_repetitions, predict_class
 from projects.poserac.inferencer import PoseRACInferencer, class_score
 from projects.poserac.model import PoseRAC  # noqa: F401 - registers it
-from projects.poserac.pose_extraction import PoseExtractor
-from projects.poserac.tracking import Pose
+from projects.tracking import Pose
 from tools.demo import run
 
 CLASSES = ['push_up', 'squat']

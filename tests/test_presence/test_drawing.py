@@ -6,14 +6,7 @@ from hypothesis import strategies as st
 from mmpose.datasets import AP10KDataset, CocoDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from projects.presence.drawing import (
-    Score,
-    draw_people,
-    draw_presence,
-    draw_with_truth,
-    place_scores,
-)
-from projects.presence.pose_look import (
+from projects.pose_look import (
     CENTRE,
     LEFT,
     RIGHT,
@@ -22,6 +15,13 @@ from projects.presence.pose_look import (
     mark,
     pose_look,
     stroke,
+)
+from projects.presence.drawing import (
+    Score,
+    draw_people,
+    draw_presence,
+    draw_with_truth,
+    place_scores,
 )
 from projects.presence.scorecards import WRONG, legend, score_cards, score_text
 from projects.visualization import CARD

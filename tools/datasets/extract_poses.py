@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import projects  # noqa: F401 - repairs the reading of checkpoints
 from projects.files import whole_file
 from projects.keypoints import LAYOUTS
-from projects.poserac.pose_extraction import (
+from projects.pose_extraction import (
     BACKENDS,
     MEDIAPIPE_MODEL_URL,
     PoseExtractor,
@@ -32,7 +32,7 @@ from projects.poserac.pose_extraction import (
     extract_video,
 )
 from projects.poserac.poses import missing_poses
-from projects.poserac.sources import VIDEO_ENDINGS
+from projects.video import VIDEO_ENDINGS
 
 
 def plan_outputs(inputs: Iterable[Path], out_dir: Path) -> dict[Path, Path]:

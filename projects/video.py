@@ -1,10 +1,15 @@
-"""Reading the frames of videos."""
+"""Reading the frames of videos, and writing videos."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
+
+from projects.files import whole_file
+
+VIDEO_ENDINGS = ('.avi', '.mkv', '.mov', '.mp4', '.mpg', '.webm')
 
 
 def video_length_and_rate(path: str | Path) -> tuple[int | None, float | None]:
@@ -64,3 +69,37 @@ def video_frames(path: str | Path, numbers: np.ndarray) -> Iterator[np.ndarray]:
             yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     finally:
         capture.release()
+
+
+def write_video(path: Path, drawings: Iterable[np.ndarray], frame_rate: float) -> None:
+    """Write a video or an animation, whole or not at all.
+
+    Args:
+        path: Ends in ``.mp4`` or ``.gif``.
+        drawings: Frames (height, width, 3) uint8, BGR, all of one size.
+        frame_rate: Frames a second.
+
+    Raises:
+        ValueError: If the video cannot be written.
+    """
+    if path.suffix == '.gif':
+        images = (Image.fromarray(drawn[..., ::-1]).quantize(255) for drawn in drawings)
+        with whole_file(path) as partial:
+            settings = dict(save_all=True, loop=0, duration=max(20, round(1000 / frame_rate)))
+            next(images).save(partial, append_images=images, **settings)
+        return
+    writer = None
+    with whole_file(path) as partial:
+        try:
+            for drawn in drawings:
+                height, width = (side + side % 2 for side in drawn.shape[:2])  # as codecs want it
+                if writer is None:
+                    codec = cv2.VideoWriter_fourcc(*'mp4v')
+                    writer = cv2.VideoWriter(str(partial), codec, frame_rate, (width, height))
+                    if not writer.isOpened():
+                        raise ValueError(f'{path}: this OpenCV cannot write MP4; draw a .gif')
+                edges = (0, height - drawn.shape[0], 0, width - drawn.shape[1])
+                writer.write(cv2.copyMakeBorder(drawn, *edges, cv2.BORDER_REPLICATE))
+        finally:
+            if writer is not None:
+                writer.release()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from projects.keypoints import LAYOUTS
-from projects.poserac.pose_extraction import (
+from projects.pose_extraction import (
     MediaPipeExtractor,
     MMPoseExtractor,
     PoseExtractor,
@@ -16,7 +16,7 @@ from projects.poserac.pose_extraction import (
     iterate_video,
 )
 from projects.poserac.poses import read_poses
-from projects.poserac.tracking import Pose, PoseTracker
+from projects.tracking import Pose, PoseTracker
 from tools.datasets import extract_poses as tool
 
 COCO, BLAZEPOSE = LAYOUTS['coco'], LAYOUTS['blazepose']

@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from projects.keypoints import LAYOUTS, KeypointLayout, keypoint_layout
-from projects.poserac.tracking import Pose, PoseTracker
+from projects.tracking import Pose, PoseTracker
 
 BACKENDS = ('mmpose', 'mediapipe')
 MEDIAPIPE_MODEL_URL = (
