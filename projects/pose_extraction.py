@@ -7,9 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from mmengine.logging import print_log
 
+from projects.inference import images_in
 from projects.keypoints import LAYOUTS, KeypointLayout, keypoint_layout
 from projects.tracking import Pose, PoseTracker
 
@@ -321,18 +323,25 @@ def build_extractor(backend: str, people: int = 1, **options: Any) -> PoseExtrac
 
 
 def iterate_video(path: str | Path) -> Iterator[tuple[np.ndarray, float]]:
-    """Frames of a video.
+    """Frames of a video, or the images of a folder by name.
 
     Args:
-        path: The video.
+        path: The video, or the folder.
 
     Yields:
-        Frame (height, width, 3) uint8 BGR, and the seconds since the start.
+        Frame (height, width, 3) uint8 BGR, and the seconds since the start; 25 images a second.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If not one frame can be read.
+        ValueError: If not one frame can be read, or an image cannot.
     """
+    if Path(path).is_dir():
+        for number, image in enumerate(images_in(Path(path))):
+            frame = cv2.imread(str(image), cv2.IMREAD_COLOR)
+            if frame is None:
+                raise ValueError(f'{image}: cannot be read as an image')
+            yield frame, number / 25.0
+        return
     for number, frame in enumerate(reader := _reader(path)):
         yield frame, number / (reader.fps or 25.0)
 
@@ -356,7 +365,7 @@ def extract_video(
     frames. An extractor made for one person, MediaPipe's, says itself who that is.
 
     Args:
-        path: The video.
+        path: The video, or a folder of its frames as images.
         extractor: Finds the poses of a frame; if None it is built, and closed in the end.
         people: P, how many people to keep.
         progress: Called after each frame with how many are done and how many the video claims to
@@ -385,7 +394,7 @@ def extract_video(
     if extractor is None:
         if backend is None:
             raise ValueError(f'neither an extractor is given nor a backend, one of {BACKENDS}')
-        _reader(path)  # before the models are loaded
+        _claimed_frames(path)  # before the models are loaded
         with closing(build_extractor(backend, people, **options)) as built:
             return extract_video(
                 path,
@@ -400,7 +409,7 @@ def extract_video(
             )
     if options:
         raise ValueError(f'options {sorted(options)} are given beside an extractor')
-    claimed = max(0, _reader(path).frame_cnt)
+    claimed = _claimed_frames(path)
     tracker = PoseTracker(
         extractor.sigmas if track_by == 'oks' else None, track_threshold, patience
     )
@@ -443,6 +452,13 @@ def _sigma(name: str) -> float:
 def _box_around(keypoints: np.ndarray) -> np.ndarray:
     """(4,) xyxy pixels around (J, D) keypoints."""
     return np.concatenate([keypoints[:, :2].min(axis=0), keypoints[:, :2].max(axis=0)])
+
+
+def _claimed_frames(path: str | Path) -> int:
+    """How many frames there should be, 0 if a video does not tell."""
+    if Path(path).is_dir():
+        return len(images_in(Path(path)))
+    return max(0, _reader(path).frame_cnt)
 
 
 def _reader(path: str | Path) -> Any:

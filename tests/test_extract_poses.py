@@ -163,6 +163,20 @@ def test_longest_seen_first_and_nan_elsewhere(tmp_path):
     assert extract_video(video, FakeExtractor(frames)).shape == (6, 1, 17, 2)
 
 
+def test_folder_of_frames_is_read_as_a_video(tmp_path):
+    (tmp_path / 'frames').mkdir()
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / 'frames' / f'{number}.png'), np.full((8, 8, 3), number, 'uint8'))
+    frames = [frame[0, 0, 0] for frame, _ in iterate_video(tmp_path / 'frames')]
+    assert frames == [0, 1, 2]
+    extractor = FakeExtractor([[pose_at(10)], [], [pose_at(20)]])
+    found = extract_video(tmp_path / 'frames', extractor)  # (3, 1, J, 2)
+    assert np.isnan(found).all(axis=(1, 2, 3)).tolist() == [False, True, False]
+    (tmp_path / 'frames' / '1.png').write_text('no picture')
+    with pytest.raises(ValueError, match='1.png: cannot be read as an image'):
+        extract_video(tmp_path / 'frames', FakeExtractor([[]] * 3))
+
+
 def test_somebody_is_remembered_for_a_while():
     person = pose_at(50)
     for gap, same in ((0, True), (3, True), (4, False)):

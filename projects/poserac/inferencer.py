@@ -17,6 +17,7 @@ from mmengine.registry import INFERENCERS
 from projects.files import safe_name
 from projects.inference import MethodInferencer, tested_dataset
 from projects.keypoints import keypoint_layout
+from projects.pose_finder import PoseFinder
 from projects.poserac.animation import draw_counts
 from projects.poserac.annotations import canonical_action, read_action_list
 from projects.poserac.dataset import poserac_collate
@@ -24,7 +25,6 @@ from projects.poserac.drawing import plot_counts
 from projects.poserac.poses import missing_poses
 from projects.poserac.sources import (
     Input,
-    PoseFinder,
     Source,
     drawing_stems,
     lacks_poses,

@@ -1,16 +1,15 @@
 """Inputs of the inferencer: arrays of poses, and videos with poses beside them or to be found."""
 
-import inspect
 import logging
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from mmengine.logging import print_log
 
-from projects import pose_extraction
 from projects.keypoints import KeypointLayout
+from projects.pose_finder import PoseFinder
 from projects.poserac.poses import arrange_poses, read_poses
 from projects.video import VIDEO_ENDINGS, video_length_and_rate
 
@@ -43,7 +42,7 @@ def read_source(
     layout: KeypointLayout,
     dims: int,
     poses_dir: str | None = None,
-    finder: 'PoseFinder | None' = None,
+    finder: PoseFinder | None = None,
 ) -> Source:
     """Read the poses of an input.
 
@@ -113,64 +112,6 @@ def drawing_stems(source: Source, name: str, taken: set[str]) -> tuple[str, ...]
         stems = (free,) if people == 1 else tuple(f'{free}_person{k}' for k in range(people))
         if taken.isdisjoint(stems):
             return stems
-
-
-class PoseFinder:
-    """Finds the poses of videos by a pose estimator, which is loaded once.
-
-    Args:
-        backend: ``mmpose`` or ``mediapipe``.
-        layout: Of the keypoints.
-        dims: Coordinates of a joint.
-        options: Of :func:`projects.pose_extraction.extract_video` and of the backend's
-            extractor: ``people``, ``track_by``, ``pose_model`` ...
-
-    Raises:
-        ImportError: If the backend is not installed.
-        ValueError: If there is no such backend or option, or it does not find what is needed.
-    """
-
-    def __init__(
-        self,
-        backend: str,
-        layout: KeypointLayout,
-        dims: int,
-        options: dict[str, Any] | None = None,
-    ) -> None:
-        options = dict(options or {})
-        known = set(inspect.signature(pose_extraction.extract_video).parameters)
-        known -= {'path', 'extractor', 'backend', 'options'}
-        self.options = {name: options.pop(name) for name in known & set(options)}
-        people = self.options.get('people', 1)
-        try:
-            self.extractor = pose_extraction.build_extractor(
-                backend, people, **{'layout': layout.name, **options}
-            )
-        except TypeError as error:
-            raise ValueError(f'extraction: {sorted(options)}: {error}') from error
-        self.dims = dims
-        if self.extractor.dims < dims:
-            self.close()
-            raise ValueError(
-                f'backend {backend!r} finds {self.extractor.dims} coordinates of a joint, but the '
-                f'model takes {dims}'
-            )
-
-    def __call__(self, path: Path) -> np.ndarray:
-        """Poses (T, P, J, D) of a video.
-
-        Args:
-            path: The video.
-
-        Raises:
-            ValueError: If it cannot be read.
-        """
-        poses = pose_extraction.extract_video(path, self.extractor, **self.options)
-        return poses[..., : self.dims]
-
-    def close(self) -> None:
-        """Give back what the estimator holds."""
-        self.extractor.close()
 
 
 def _stored_poses(path: Path, poses_dir: str | None) -> Path:
