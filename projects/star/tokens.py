@@ -63,11 +63,11 @@ class JointMapTokens(nn.Module):
 
     The document concatenates the two and does not say how a token comes of the joined map. Here
     (``concatenate``) a 3 x 3 convolution with a GELU reads the joined map and a linear map of all
-    of its cells gives the token. As a convolution of concatenated maps is the sum of two
+    of its cells, normalised, gives the token. As a convolution of concatenated maps is the sum of two
     convolutions, F's is computed once a frame and not once a joint.
 
     ``pool`` is another way: the mean of F weighted by the heat map, with the joint's coordinates
-    and its score, mapped linearly. It looks at the picture nowhere but at the joint, and costs
+    and its score, mapped linearly and normalised. It looks at the picture nowhere but at the joint, and costs
     less.
 
     Without a video, ``in_channels=0``, both work on what is known of the joint alone.
@@ -115,11 +115,16 @@ class JointMapTokens(nn.Module):
         self.sigma = sigma
         self.join = join
         if join == 'concatenate':
-            self.conv = nn.Conv2d(in_channels + 1, hidden_channels, 3, stride=stride, padding=1)
+            # no bias: where there is neither F nor a joint there is nothing
+            self.conv = nn.Conv2d(
+                in_channels + 1, hidden_channels, 3, stride=stride, padding=1, bias=False
+            )
             height, width = ((length - 1) // stride + 1 for length in heatmap_size)
             self.projection = nn.Linear(hidden_channels * height * width, embed_dims)
         else:
             self.projection = nn.Linear(in_channels + 3, embed_dims)
+        # few cells of a heat map are not 0: without it the position embedding drowns the joint
+        self.norm = nn.LayerNorm(embed_dims)
 
     def forward(self, keypoint: Tensor, maps: Tensor | None = None) -> Tensor:
         """Tokens of all frames.
@@ -157,15 +162,15 @@ class JointMapTokens(nn.Module):
             joined = self._concatenated(heatmaps, maps).flatten(2)  # (B*T, N, cells)
         else:
             joined = self._pooled(keypoint.flatten(0, 1), heatmaps, maps)  # (B*T, N, C'+3)
-        return self.projection(joined).unflatten(0, (B, T))
+        return self.norm(self.projection(joined)).unflatten(0, (B, T))
 
     def _concatenated(self, heatmaps: Tensor, maps: Tensor | None) -> Tensor:
         """GELU of the convolution of [F, heat map], for each joint: (B*T, N, hidden, h, w)."""
-        kernel, bias = self.conv.weight, self.conv.bias
+        kernel = self.conv.weight
         settings = dict(stride=self.conv.stride, padding=self.conv.padding)
         heatmaps = heatmaps.to(kernel.dtype)
         of_joint = functional.conv2d(
-            heatmaps.flatten(0, 1)[:, None], kernel[:, -1:], bias, **settings
+            heatmaps.flatten(0, 1)[:, None], kernel[:, -1:], **settings
         ).unflatten(0, heatmaps.shape[:2])
         if maps is None:
             return functional.gelu(of_joint)
