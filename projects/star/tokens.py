@@ -63,12 +63,12 @@ class JointMapTokens(nn.Module):
 
     The document concatenates the two and does not say how a token comes of the joined map. Here
     (``concatenate``) a 3 x 3 convolution with a GELU reads the joined map and a linear map of all
-    of its cells, normalised, gives the token. As a convolution of concatenated maps is the sum of two
-    convolutions, F's is computed once a frame and not once a joint.
+    of its cells, normalised, gives the token. As a convolution of concatenated maps is the sum of
+    two convolutions, F's is computed once a frame and not once a joint.
 
     ``pool`` is another way: the mean of F weighted by the heat map, with the joint's coordinates
-    and its score, mapped linearly and normalised. It looks at the picture nowhere but at the joint, and costs
-    less.
+    and its score, mapped linearly and normalised. It looks at the picture nowhere but at the
+    joint, and costs less.
 
     Without a video, ``in_channels=0``, both work on what is known of the joint alone.
 
