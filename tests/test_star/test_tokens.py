@@ -119,7 +119,7 @@ def test_grid_tokens_are_the_cells_of_each_frame():
 
 
 def slow_concatenated(module, keypoint, maps):
-    """[F, heat map] -> Conv2d -> GELU -> flatten -> Linear, joint by joint."""
+    """[F, heat map] -> Conv2d -> GELU -> flatten -> Linear -> LayerNorm, joint by joint."""
     heatmaps = slow_heatmaps(keypoint, module.heatmap_size, module.sigma)
     tokens = []
     for clip in range(keypoint.shape[0]):
@@ -129,12 +129,12 @@ def slow_concatenated(module, keypoint, maps):
                 if maps is not None:
                     joined = torch.cat([maps[clip, :, frame], joined])
                 hidden = functional.gelu(module.conv(joined[None]))
-                tokens.append(module.projection(hidden.flatten()))
+                tokens.append(module.norm(module.projection(hidden.flatten())))
     return torch.stack(tokens).reshape(*keypoint.shape[:-1], -1)
 
 
 def slow_pooled(module, keypoint, maps):
-    """Weighted mean of F, centred coordinates and score, joint by joint."""
+    """Weighted mean of F, centred coordinates and score -> Linear -> LayerNorm."""
     heatmaps = slow_heatmaps(keypoint, module.heatmap_size, module.sigma)
     tokens = []
     for clip in range(keypoint.shape[0]):
@@ -152,7 +152,7 @@ def slow_pooled(module, keypoint, maps):
                         for row in range(F.shape[1])
                         for column in range(F.shape[2])
                     ))  # fmt: skip
-                tokens.append(module.projection(torch.cat(parts)))
+                tokens.append(module.norm(module.projection(torch.cat(parts))))
     return torch.stack(tokens).reshape(*keypoint.shape[:-1], -1)
 
 
