@@ -99,7 +99,6 @@ class PosePickleDataset(BaseActionDataset):
             pipeline=list(pipeline),
             data_root=data_root,
             data_prefix=prefix,
-            metainfo=dict(keypoint_layout=keypoint_layout),
             **kwargs,
         )
 
@@ -114,7 +113,8 @@ class PosePickleDataset(BaseActionDataset):
             raise ValueError(f'{self.ann_file}: no annotations')
         largest = max(sample['label'] for sample in samples)
         classes = self.classes or tuple(str(label) for label in range(largest + 1))
-        self._metainfo['classes'] = classes
+        # not given as metainfo, of which mmengine takes text for a file of a list
+        self._metainfo.update(classes=classes, keypoint_layout=self.layout.name)
         if chosen is not None:
             samples = [sample for sample in samples if sample['name'] in chosen]
             lacking = sorted(chosen - {sample['name'] for sample in samples})
