@@ -2,7 +2,33 @@
 
 from .attention import BAttn, FAttn, ZAttn
 from .backbone import MC3
+from .crop import CropPeople
 from .head import STARHead
+from .metric import ActionAccuracy
+from .ntu import NTURGBDDataset
+from .penn_action import PennActionDataset
+from .pose_pickle import PosePickleDataset
+from .timesformer_attention import STARAttentionWithNorm
 from .transformer import STARLayer, STARTransformer
+from .transforms import FlipPeople, FormatJoints, PerturbJoints, PickJoints, SampleSegments
 
-__all__ = ['BAttn', 'FAttn', 'MC3', 'STARHead', 'STARLayer', 'STARTransformer', 'ZAttn']
+__all__ = [
+    'ActionAccuracy',
+    'BAttn',
+    'CropPeople',
+    'FAttn',
+    'FlipPeople',
+    'FormatJoints',
+    'MC3',
+    'NTURGBDDataset',
+    'PennActionDataset',
+    'PerturbJoints',
+    'PickJoints',
+    'PosePickleDataset',
+    'STARAttentionWithNorm',
+    'STARHead',
+    'STARLayer',
+    'STARTransformer',
+    'SampleSegments',
+    'ZAttn',
+]

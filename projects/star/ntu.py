@@ -76,8 +76,8 @@ class NTURGBDDataset(BaseActionDataset):
             names that are there.
         actions: Numbers of the actions to read, from 1, in the order of their labels; all if None.
         val_every: How many training subjects there are to a validation subject.
-        img_shape: Height and width of the pictures where ``videos`` is None, pixels; else the
-            videos say it.
+        img_shape: Height and width of the pictures that the skeleton files' colour coordinates are
+            of, pixels: the sensor's, also where the videos were made smaller since.
         cache_dir: Where parsed files are kept, see ``projects.files.default_cache_dir``.
         kwargs: Further options of mmengine's ``BaseDataset``: ``test_mode``, ``indices``, ...
 
@@ -203,6 +203,7 @@ class NTURGBDDataset(BaseActionDataset):
             keypoint_score=scores[:, :frames],
             img_shape=shape,
             original_shape=shape,
+            keypoint_shape=self.img_shape,  # for CropPeople
         )
         return info
 

@@ -185,6 +185,7 @@ class PosePickleDataset(BaseActionDataset):
             keypoint_score=scores,
             img_shape=tuple(sides),
             original_shape=tuple(sides),
+            keypoint_shape=tuple(sides),  # for CropPeople, where the pictures have another size
         )
 
     def _add_pictures(self, sample: dict[str, Any]) -> Path:

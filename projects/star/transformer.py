@@ -271,5 +271,5 @@ class STARTransformer(BaseModule):
 
 
 def _parameter(*shape: int) -> nn.Parameter:
-    """A learned embedding, as ViT's start."""
-    return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=0.02))
+    """A learned embedding that is not drowned by normalised tokens, of standard deviation 1."""
+    return nn.Parameter(nn.init.trunc_normal_(torch.empty(shape), std=0.5))

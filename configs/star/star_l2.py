@@ -1,0 +1,5 @@
+"""2 layers in encoder and decoder each (document 004, number of transformer layers)."""
+
+_base_ = ['../star.py']
+
+model = dict(backbone=dict(encoder=dict(num_layers=2), decoder=dict(num_layers=2)))

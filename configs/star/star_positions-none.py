@@ -1,0 +1,5 @@
+"""No position embedding, which the document asks for in its last question."""
+
+_base_ = ['../star.py']
+
+model = dict(backbone=dict(positions=()))
