@@ -128,7 +128,7 @@ def of_skeletons():
 def write_movie(path, frames=12, size=(64, 48), rate=10.0):
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), rate, size)
     for number in range(frames):
-        writer.write(np.full((size[1], size[0], 3), 20 * number, np.uint8))
+        writer.write(np.full((size[1], size[0], 3), 20 * number % 240, np.uint8))
     writer.release()
     return str(path)
 
