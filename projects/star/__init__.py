@@ -4,6 +4,7 @@ from .attention import BAttn, FAttn, ZAttn
 from .backbone import MC3
 from .crop import CropPeople
 from .head import STARHead
+from .inferencer import STARInferencer
 from .metric import ActionAccuracy
 from .ntu import NTURGBDDataset
 from .penn_action import PennActionDataset
@@ -11,6 +12,7 @@ from .pose_pickle import PosePickleDataset
 from .timesformer_attention import STARAttentionWithNorm
 from .transformer import STARLayer, STARTransformer
 from .transforms import FlipPeople, FormatJoints, PerturbJoints, PickJoints, SampleSegments
+from .visualizer import STARVisualizationHook
 
 __all__ = [
     'ActionAccuracy',
@@ -27,8 +29,10 @@ __all__ = [
     'PosePickleDataset',
     'STARAttentionWithNorm',
     'STARHead',
+    'STARInferencer',
     'STARLayer',
     'STARTransformer',
+    'STARVisualizationHook',
     'SampleSegments',
     'ZAttn',
 ]
