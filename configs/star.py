@@ -50,7 +50,7 @@ model = dict(
             num_joints=13, in_channels=128, heatmap_size=(28, 28), sigma=1.0, join='concatenate'
         ),
         class_tokens=True,
-        positions=('joint',),
+        positions=None,  # of the joint map tokens, as in the document
         encoder=dict(num_layers=3, attentions=('FAttn', 'ZAttn')),
         decoder=dict(num_layers=3, attentions=('FAttn', 'BAttn')),
         dropout=0.1,

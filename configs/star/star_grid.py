@@ -3,5 +3,5 @@
 _base_ = ['../star.py']
 
 model = dict(
-    backbone=dict(cnn=dict(out_stages=('layer4',)), joint_tokens=None, positions=()),
+    backbone=dict(cnn=dict(out_stages=('layer4',)), joint_tokens=None),
 )

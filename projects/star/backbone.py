@@ -52,8 +52,8 @@ class MC3(BaseModule):
         if base_channels < 1:
             raise ValueError(f'base_channels is {base_channels}, expected 1 or more')
         unknown = [stage for stage in out_stages if stage not in STAGES]
-        if unknown or not out_stages:
-            raise ValueError(f'out_stages is {tuple(out_stages)}, expected some of {STAGES}')
+        if unknown or not out_stages or isinstance(out_stages, str):
+            raise ValueError(f'out_stages is {out_stages!r}, expected some of {STAGES}')
         network = _ScaledResNet(base_channels)
         self.out_stages = tuple(out_stages)
         self.norm_eval = norm_eval

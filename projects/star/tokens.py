@@ -61,16 +61,18 @@ class GridTokens(nn.Module):
 class JointMapTokens(nn.Module):
     """Joint map tokens: the local feature map F joined with each joint's heat map (JM-token).
 
-    The document concatenates the two and does not say how a token comes of the joined map. Here
-    (``concatenate``) a 3 x 3 convolution with a GELU reads the joined map and a linear map of all
-    of its cells, normalised, gives the token. As a convolution of concatenated maps is the sum of
-    two convolutions, F's is computed once a frame and not once a joint.
+    The document concatenates F and the heat map (``concatenate``) and does not say how a token
+    comes of the joined map. A linear map of two things concatenated is the sum of a linear map of
+    each, and so it is computed here, F's part once a frame and not once a joint: each of the two
+    goes through a 3 x 3 convolution with a GELU and a linear map of all cells. Both parts are
+    normalised before they are added. Otherwise F, of which all cells and channels are full, drowns
+    the heat map, which is empty but for a few cells, and the joints are never learned.
 
-    ``pool`` is another way: the mean of F weighted by the heat map, with the joint's coordinates
-    and its score, mapped linearly and normalised. It looks at the picture nowhere but at the
-    joint, and costs less.
+    In this join all joints of a frame see the same of F. In ``pool`` a joint's part of F is F's
+    mean weighted by its heat map, so that it looks at the picture where the joint is, and what is
+    known of the joint are its coordinates and its score instead of the map of them. It costs less.
 
-    Without a video, ``in_channels=0``, both work on what is known of the joint alone.
+    Without a video, ``in_channels=0``, there is no part of F.
 
     Args:
         num_joints: N, joints of all people of a frame.
@@ -80,7 +82,7 @@ class JointMapTokens(nn.Module):
             another size.
         sigma: Standard deviation of the Gaussians, cells.
         join: ``concatenate`` or ``pool``.
-        hidden_channels: Of the convolution of ``concatenate``.
+        hidden_channels: Of the convolutions of ``concatenate``.
         stride: Likewise.
 
     Raises:
@@ -114,17 +116,24 @@ class JointMapTokens(nn.Module):
         self.heatmap_size = tuple(heatmap_size)
         self.sigma = sigma
         self.join = join
-        if join == 'concatenate':
-            # no bias: where there is neither F nor a joint there is nothing
-            self.conv = nn.Conv2d(
-                in_channels + 1, hidden_channels, 3, stride=stride, padding=1, bias=False
-            )
+
+        def of_maps(channels: int) -> nn.Sequential:
             height, width = ((length - 1) // stride + 1 for length in heatmap_size)
-            self.projection = nn.Linear(hidden_channels * height * width, embed_dims)
-        else:
-            self.projection = nn.Linear(in_channels + 3, embed_dims)
-        # few cells of a heat map are not 0: without it the position embedding drowns the joint
-        self.norm = nn.LayerNorm(embed_dims)
+            return nn.Sequential(
+                # no bias: empty cells stay empty
+                nn.Conv2d(channels, hidden_channels, 3, stride=stride, padding=1, bias=False),
+                nn.GELU(),
+                nn.Flatten(),
+                nn.Linear(hidden_channels * height * width, embed_dims),
+                nn.LayerNorm(embed_dims),
+            )
+
+        def of_numbers(channels: int) -> nn.Sequential:
+            return nn.Sequential(nn.Linear(channels, embed_dims), nn.LayerNorm(embed_dims))
+
+        embedding = of_maps if join == 'concatenate' else of_numbers
+        self.joint_part = embedding(1 if join == 'concatenate' else 3)
+        self.local_part = embedding(in_channels) if in_channels else None
 
     def forward(self, keypoint: Tensor, maps: Tensor | None = None) -> Tensor:
         """Tokens of all frames.
@@ -139,53 +148,47 @@ class JointMapTokens(nn.Module):
         Raises:
             ValueError: If there is another number of joints, or of channels of F, than configured.
         """
-        B, T, N, _ = keypoint.shape  # batch, frames, joints
-        if N != self.num_joints:
-            raise ValueError(f'keypoint has {N} joints a frame, expected {self.num_joints}')
+        if keypoint.shape[2:] != (self.num_joints, 3):
+            raise ValueError(
+                f'keypoint is of shape {tuple(keypoint.shape)}, expected '
+                f'(batch, frames, {self.num_joints} joints, 3)'
+            )
         channels = 0 if maps is None else maps.shape[1]
         if channels != self.in_channels:
             raise ValueError(
                 f'the local feature map has {channels} channels, expected in_channels, '
                 f'{self.in_channels} (0: no map)'
             )
-        heatmaps = None
-        if self.join == 'concatenate' or maps is not None:
-            # distances in full precision, whatever precision the model has
-            precise = keypoint.to(torch.promote_types(keypoint.dtype, torch.float32))
-            heatmaps = joint_heatmaps(precise, self.heatmap_size, self.sigma)
-            heatmaps = heatmaps.flatten(0, 1)  # (B*T, N, h, w)
+        B, T, N, _ = keypoint.shape  # batch, frames, joints
+        keypoint = keypoint.flatten(0, 1)  # (B*T, N, 3)
         if maps is not None:
             maps = maps.transpose(1, 2).flatten(0, 1)  # (B*T, C', h', w')
             if maps.shape[-2:] != self.heatmap_size:
                 maps = functional.interpolate(maps, self.heatmap_size, mode='bilinear')
-        if self.join == 'concatenate':
-            joined = self._concatenated(heatmaps, maps).flatten(2)  # (B*T, N, cells)
-        else:
-            joined = self._pooled(keypoint.flatten(0, 1), heatmaps, maps)  # (B*T, N, C'+3)
-        return self.norm(self.projection(joined)).unflatten(0, (B, T))
+        join = self._concatenated if self.join == 'concatenate' else self._pooled
+        return join(keypoint, maps).unflatten(0, (B, T))
 
-    def _concatenated(self, heatmaps: Tensor, maps: Tensor | None) -> Tensor:
-        """GELU of the convolution of [F, heat map], for each joint: (B*T, N, hidden, h, w)."""
-        kernel = self.conv.weight
-        settings = dict(stride=self.conv.stride, padding=self.conv.padding)
-        heatmaps = heatmaps.to(kernel.dtype)
-        of_joint = functional.conv2d(
-            heatmaps.flatten(0, 1)[:, None], kernel[:, -1:], **settings
-        ).unflatten(0, heatmaps.shape[:2])
-        if maps is None:
-            return functional.gelu(of_joint)
-        of_frame = functional.conv2d(maps, kernel[:, :-1], **settings)
-        return functional.gelu(of_joint + of_frame[:, None])
+    def _heatmaps(self, keypoint: Tensor) -> Tensor:
+        """(B*T, N, h, w), of distances in full precision, whatever precision the model has."""
+        precise = keypoint.to(torch.promote_types(keypoint.dtype, torch.float32))
+        return joint_heatmaps(precise, self.heatmap_size, self.sigma)
 
-    def _pooled(self, keypoint: Tensor, heatmaps: Tensor | None, maps: Tensor | None) -> Tensor:
-        """Mean of F by the heat map; centred coordinates, 0 of a missing joint; score."""
+    def _concatenated(self, keypoint: Tensor, maps: Tensor | None) -> Tensor:
+        """A part of each joint's heat map, and one of F for all joints of a frame: (B*T, N, C)."""
+        heatmaps = self._heatmaps(keypoint).to(self.joint_part[0].weight.dtype)
+        tokens = self.joint_part(heatmaps.flatten(0, 1)[:, None]).unflatten(0, keypoint.shape[:2])
+        return tokens if maps is None else tokens + self.local_part(maps)[:, None]
+
+    def _pooled(self, keypoint: Tensor, maps: Tensor | None) -> Tensor:
+        """A part of each joint's coordinates and score, and one of F at the joint: (B*T, N, C)."""
         score = keypoint[..., 2:]
         # from -2 to 2 in the picture: about the size of normalised features
         place = (keypoint[..., :2] - 0.5) * 4 * (score > 0)
-        known = torch.cat([place, score], dim=-1).to(self.projection.weight.dtype)  # (B*T, N, 3)
+        numbers = torch.cat([place, score], dim=-1)  # (B*T, N, 3)
+        tokens = self.joint_part(numbers.to(self.joint_part[0].weight.dtype))
         if maps is None:
-            return known
-        weights = heatmaps.flatten(2)
-        weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-6)
-        pooled = weights.to(maps.dtype) @ maps.flatten(2).transpose(1, 2)  # (B*T, N, C')
-        return torch.cat([pooled, known.to(pooled.dtype)], dim=-1)
+            return tokens
+        weights = self._heatmaps(keypoint).flatten(2)
+        weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-6) * score
+        at_joint = weights.to(maps.dtype) @ maps.flatten(2).transpose(1, 2)  # (B*T, N, C')
+        return tokens + self.local_part(at_joint)

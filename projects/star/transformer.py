@@ -110,8 +110,8 @@ class STARTransformer(BaseModule):
             and width of the map. None for no grid tokens.
         joint_tokens: Settings of :class:`JointMapTokens` but ``embed_dims``. None for none.
         class_tokens: Whether there are class tokens. Without them the output is all tokens.
-        positions: Which tokens have a learned position embedding: the document's ``joint``, and
-            ``grid``.
+        positions: Which tokens have a learned position embedding, of ``joint`` and ``grid``. None
+            for the document's: joint map tokens, if there are any.
         encoder: ``num_layers`` and ``attentions`` of the encoder.
         decoder: Likewise.
         dropout: As in :class:`STARLayer`.
@@ -133,7 +133,7 @@ class STARTransformer(BaseModule):
         grid_tokens: dict | None = None,
         joint_tokens: dict | None = None,
         class_tokens: bool = True,
-        positions: Sequence[str] = ('joint',),
+        positions: Sequence[str] | None = None,
         encoder: dict | None = None,
         decoder: dict | None = None,
         dropout: float = 0.0,
@@ -142,6 +142,8 @@ class STARTransformer(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.num_frames = num_frames
+        if positions is None:
+            positions = () if joint_tokens is None else ('joint',)
         self._check(cnn, grid_tokens, joint_tokens, positions)
         self.cnn = None if cnn is None else MODELS.build(cnn)
         self.grid_tokens = self.joint_tokens = None
@@ -157,7 +159,8 @@ class STARTransformer(BaseModule):
             lengths['joint'] = self.joint_tokens.num_joints
             names.append('joint')
         self.class_token_names = (*names, 'total') if class_tokens else ()
-        self.class_tokens = _parameter(1, len(self.class_token_names), embed_dims)
+        count = len(self.class_token_names)
+        self.class_tokens = _parameter(1, count, embed_dims) if count else None
         self.positions = nn.ParameterDict(
             {name: _parameter(1, num_frames, lengths[name], embed_dims) for name in positions}
         )
@@ -234,6 +237,11 @@ class STARTransformer(BaseModule):
             maps = self.cnn(self._checked(imgs, 'imgs', 2))
             if isinstance(maps, Tensor):  # what mmaction2's networks give for one stage
                 maps = (maps,)
+            if self.grid_tokens is None and len(maps) > 1:
+                raise ValueError(
+                    f'cnn gives {len(maps)} maps, but without grid_tokens only the first is used: '
+                    'let it give that alone'
+                )
             if maps[-1].shape[2] != self.num_frames:
                 raise ValueError(
                     f'cnn gives {maps[-1].shape[2]} frames, expected {self.num_frames}, as many as '
@@ -248,6 +256,8 @@ class STARTransformer(BaseModule):
                 local = None
             tokens.append(self._placed(self.joint_tokens(keypoint, local), 'joint'))
         x = torch.cat(tokens, dim=2).flatten(1, 2)  # (B, T*S, C)
+        if self.class_tokens is None:
+            return x
         return torch.cat([self.class_tokens.to(x.dtype).expand(len(x), -1, -1), x], dim=1)
 
     def _checked(self, value: Tensor | None, name: str, axis: int) -> Tensor:
