@@ -118,23 +118,32 @@ def test_grid_tokens_are_the_cells_of_each_frame():
                 )
 
 
+def slow_part(part, values):
+    """Conv2d -> GELU -> flatten -> Linear -> LayerNorm of maps, Linear -> LayerNorm of numbers."""
+    *head, linear, norm = part
+    if head:
+        values = functional.gelu(head[0](values[None])).flatten()
+    x = linear.weight @ values + linear.bias
+    centred = x - x.mean()
+    return norm.weight * centred / (centred.square().mean() + norm.eps).sqrt() + norm.bias
+
+
 def slow_concatenated(module, keypoint, maps):
-    """[F, heat map] -> Conv2d -> GELU -> flatten -> Linear -> LayerNorm, joint by joint."""
+    """The part of the heat map, plus that of F, joint by joint."""
     heatmaps = slow_heatmaps(keypoint, module.heatmap_size, module.sigma)
     tokens = []
     for clip in range(keypoint.shape[0]):
         for frame in range(keypoint.shape[1]):
             for joint in range(keypoint.shape[2]):
-                joined = heatmaps[clip, frame, joint][None]
+                token = slow_part(module.joint_part, heatmaps[clip, frame, joint][None])
                 if maps is not None:
-                    joined = torch.cat([maps[clip, :, frame], joined])
-                hidden = functional.gelu(module.conv(joined[None]))
-                tokens.append(module.norm(module.projection(hidden.flatten())))
+                    token = token + slow_part(module.local_part, maps[clip, :, frame])
+                tokens.append(token)
     return torch.stack(tokens).reshape(*keypoint.shape[:-1], -1)
 
 
 def slow_pooled(module, keypoint, maps):
-    """Weighted mean of F, centred coordinates and score -> Linear -> LayerNorm."""
+    """The part of centred coordinates and score, plus that of F's weighted mean times the score."""
     heatmaps = slow_heatmaps(keypoint, module.heatmap_size, module.sigma)
     tokens = []
     for clip in range(keypoint.shape[0]):
@@ -142,18 +151,29 @@ def slow_pooled(module, keypoint, maps):
             for joint in range(keypoint.shape[2]):
                 x, y, score = keypoint[clip, frame, joint].tolist()
                 known = [4 * (x - 0.5), 4 * (y - 0.5), score] if score else [0, 0, 0]
-                parts = [torch.tensor(known, dtype=torch.float64)]
+                token = slow_part(module.joint_part, torch.tensor(known, dtype=torch.float64))
                 if maps is not None:
                     weights = heatmaps[clip, frame, joint]
                     total = max(weights.sum().item(), 1e-6)
                     F = maps[clip, :, frame]
-                    parts.insert(0, sum(
+                    mean = sum(
                         F[:, row, column] * weights[row, column] / total
                         for row in range(F.shape[1])
                         for column in range(F.shape[2])
-                    ))  # fmt: skip
-                tokens.append(module.norm(module.projection(torch.cat(parts))))
+                    )
+                    token = token + slow_part(module.local_part, score * mean)
+                tokens.append(token)
     return torch.stack(tokens).reshape(*keypoint.shape[:-1], -1)
+
+
+def make_module(*args, **settings):
+    """In double precision, with normalisations that do something."""
+    module = JointMapTokens(*args, **settings).double()
+    for part in (module.joint_part, module.local_part):
+        if part is not None:
+            nn.init.uniform_(part[-1].weight, 0.5, 1.5)
+            nn.init.uniform_(part[-1].bias, -0.5, 0.5)
+    return module
 
 
 SLOW = dict(concatenate=slow_concatenated, pool=slow_pooled)
@@ -163,9 +183,9 @@ SLOW = dict(concatenate=slow_concatenated, pool=slow_pooled)
 @pytest.mark.parametrize('in_channels', [0, 5])
 @pytest.mark.parametrize('stride', [1, 2, 3])
 def test_joint_map_tokens_are_the_slow_ones(join, in_channels, stride):
-    module = JointMapTokens(
+    module = make_module(
         N, 7, in_channels, SIZE, sigma=0.8, join=join, hidden_channels=3, stride=stride
-    ).double()
+    )
     keypoint = make_keypoint()
     maps = torch.randn(B, in_channels, T, *SIZE).double() if in_channels else None
     found = module(keypoint, maps)
@@ -175,11 +195,46 @@ def test_joint_map_tokens_are_the_slow_ones(join, in_channels, stride):
 
 @pytest.mark.parametrize('join', SLOW)
 def test_another_size_of_the_feature_map_is_interpolated(join):
-    module = JointMapTokens(N, 7, 5, SIZE, join=join, hidden_channels=3).double()
+    module = make_module(N, 7, 5, SIZE, join=join, hidden_channels=3)
     keypoint, maps = make_keypoint(), torch.randn(B, 5, T, 3, 5).double()
     frames = [functional.interpolate(maps[:, :, t], SIZE, mode='bilinear') for t in range(T)]
     expected = SLOW[join](module, keypoint, torch.stack(frames, dim=2))
     torch.testing.assert_close(module(keypoint, maps), expected)
+
+
+def test_the_sum_is_a_linear_map_of_the_concatenation():
+    """Before normalising: convolutions side by side, then W [a; b] = W_a a + W_b b."""
+    module = make_module(N, 7, 5, SIZE, hidden_channels=3)
+    keypoint, maps = make_keypoint(), torch.randn(B, 5, T, *SIZE).double()
+    parts = module.local_part, module.joint_part
+    convolution = nn.Conv2d(6, 6, 3, stride=2, padding=1, bias=False).double()
+    nn.init.zeros_(convolution.weight)
+    convolution.weight.data[:3, :5] = parts[0][0].weight
+    convolution.weight.data[3:, 5:] = parts[1][0].weight
+    weight = torch.cat([part[3].weight for part in parts], dim=1)  # W
+    bias = sum(part[3].bias for part in parts)
+    heatmaps = slow_heatmaps(keypoint, SIZE, module.sigma)  # (B, T, N, h, w)
+    local = maps.transpose(1, 2)[:, :, None].expand(-1, -1, N, -1, -1, -1)
+    joined = torch.cat([local, heatmaps[:, :, :, None]], dim=3)  # (B, T, N, 6, h, w)
+    hidden = functional.gelu(convolution(joined.flatten(0, 2))).flatten(1)
+    expected = (hidden @ weight.T + bias).unflatten(0, (B, T, N))
+    for part in parts:
+        part[-1] = nn.Identity()
+    torch.testing.assert_close(module(keypoint, maps), expected)
+
+
+@pytest.mark.parametrize('join', SLOW)
+@pytest.mark.parametrize('in_channels', [0, 128])
+def test_joints_of_a_frame_differ_before_training(join, in_channels):
+    """F, which all joints of a frame share, must not drown them: the sizes of the headline."""
+    module = JointMapTokens(13, 512, in_channels, join=join)
+    keypoint = torch.rand(1, 2, 13, 3) * 0.7 + 0.15
+    keypoint[..., 2] = 1
+    maps = torch.randn(1, in_channels, 2, 28, 28).relu() if in_channels else None
+    with torch.no_grad():
+        tokens = module(keypoint, maps)
+    differences = tokens - tokens.mean(dim=2, keepdim=True)
+    assert differences.norm(dim=-1).mean() > 0.3 * tokens.norm(dim=-1).mean()
 
 
 @pytest.mark.parametrize('join', SLOW)
@@ -215,7 +270,8 @@ def test_gradients_reach_everything(join, in_channels):
     module = JointMapTokens(N, 7, in_channels, SIZE, join=join, hidden_channels=3)
     keypoint = make_keypoint(torch.float32).requires_grad_()
     maps = torch.randn(B, in_channels, T, *SIZE, requires_grad=True) if in_channels else None
-    module(keypoint, maps).square().sum().backward()
+    tokens = module(keypoint, maps)
+    (tokens * torch.randn_like(tokens)).sum().backward()
     for name, parameter in module.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name
@@ -262,7 +318,7 @@ def test_bad_settings(change, message):
 @pytest.mark.parametrize(
     ('in_channels', 'joints', 'channels', 'message'),
     [
-        (0, 5, 0, 'keypoint has 5 joints a frame, expected 4'),
+        (0, 5, 0, r'keypoint is of shape \(2, 3, 5, 3\), expected \(batch, frames, 4 joints, 3\)'),
         (5, N, 0, 'the local feature map has 0 channels, expected in_channels, 5'),
         (5, N, 6, 'the local feature map has 6 channels, expected in_channels, 5'),
         (0, N, 5, 'the local feature map has 5 channels, expected in_channels, 0'),
@@ -275,8 +331,14 @@ def test_bad_input(join, in_channels, joints, channels, message):
         module(torch.rand(B, T, joints, 3), maps)
 
 
+def test_joints_without_scores():
+    module = JointMapTokens(N, 7, heatmap_size=SIZE)
+    with pytest.raises(ValueError, match=r'keypoint is of shape \(2, 3, 4, 2\), expected'):
+        module(torch.rand(B, T, N, 2))
+
+
 def test_settings_of_a_config_file():
     """A list for the size, as configs have it."""
     module = JointMapTokens(N, 7, 5, [6, 8], hidden_channels=3)
     assert module(torch.rand(B, T, N, 3), torch.randn(B, 5, T, *SIZE)).shape == (B, T, N, 7)
-    assert isinstance(module.conv, nn.Conv2d)
+    assert module.heatmap_size == SIZE
