@@ -156,6 +156,7 @@ def test_pretrained_weights_of_torchvision(published, tmp_path, out_stages):
         (dict(base_channels=0), 'base_channels is 0, expected 1 or more'),
         (dict(out_stages=()), r"out_stages is \(\), expected some of \('layer1', "),
         (dict(out_stages=('layer2', 'layer5')), r"out_stages is \('layer2', 'layer5'\), expected"),
+        (dict(out_stages='layer2'), "out_stages is 'layer2', expected some of"),
         (dict(out_stages=('stem',)), r"out_stages is \('stem',\), expected some of"),
     ],
 )

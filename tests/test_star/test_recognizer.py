@@ -47,7 +47,7 @@ def without(modality):
         backbone['joint_tokens']['in_channels'] = 0
     else:
         del backbone['joint_tokens']
-        backbone['positions'] = ()
+        backbone['cnn']['out_stages'] = ('layer4',)
     del config['data_preprocessor']['preprocessors'][modality]
     return config
 

@@ -18,7 +18,7 @@ ONE_LAYER = dict(encoder=dict(num_layers=1), decoder=dict(num_layers=1))
 VARIANTS = {
     'both': dict(cnn=CNN, grid_tokens=GRID, joint_tokens=JOINT),
     'both, pooled': dict(cnn=CNN, grid_tokens=GRID, joint_tokens=dict(JOINT, join='pool')),
-    'grid': dict(cnn=CNN, grid_tokens=GRID, positions=()),
+    'grid': dict(cnn=dict(CNN, out_stages=('layer4',)), grid_tokens=GRID),
     'joint': dict(cnn=dict(CNN, out_stages=('layer2',)), joint_tokens=JOINT),
     'skeleton': dict(joint_tokens=dict(JOINT, in_channels=0)),
     'skeleton, pooled': dict(joint_tokens=dict(JOINT, in_channels=0, join='pool')),
@@ -35,10 +35,14 @@ def build(variant, **settings):
         dict(type='STARTransformer', **{**SIZES, **ONE_LAYER, **VARIANTS[variant], **settings})
     )
     # embeddings and tokens start small, and what depends on them would hardly be seen
-    for parameter in (model.class_tokens, *model.positions.values()):
+    for parameter in model.positions.values():
         torch.nn.init.normal_(parameter)
+    if model.class_tokens is not None:
+        torch.nn.init.normal_(model.class_tokens)
     if model.joint_tokens is not None:
-        torch.nn.init.normal_(model.joint_tokens.projection.weight)
+        for part in (model.joint_tokens.joint_part, model.joint_tokens.local_part):
+            if part is not None:
+                torch.nn.init.normal_(part[-2].weight)
     return model
 
 
@@ -173,6 +177,8 @@ def test_outputs_of_the_modalities(variant, names, tokens, class_tokens):
     inputs = make_inputs()
     K = len(names) if class_tokens else 0
     assert model.class_token_names == (names if class_tokens else ())
+    assert (model.class_tokens is not None) == class_tokens
+    assert tuple(model.positions) == (('joint',) if 'joint' in names else ())  # the document's
     assert model.tokens(**inputs).shape == (B, K + T * tokens, C)
     assert model(**inputs).shape == (B, K or T * tokens, C)
 
@@ -221,11 +227,7 @@ def test_every_parameter_has_a_gradient(variant, class_tokens):
     model = build(variant, class_tokens=class_tokens)
     out = model(**make_inputs())
     (out * torch.randn_like(out)).sum().backward()
-    without = [
-        name
-        for name, p in model.named_parameters()
-        if p.numel() and (p.grad is None or not p.grad.any())
-    ]
+    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
 
 
@@ -255,8 +257,14 @@ def test_another_number_of_frames(name):
 def test_another_number_of_joints():
     inputs = make_inputs()
     inputs['keypoint'] = inputs['keypoint'].repeat(1, 1, 2, 1)
-    with pytest.raises(ValueError, match='keypoint has 6 joints a frame, expected 3'):
+    with pytest.raises(ValueError, match='keypoint is of shape .*, expected .*, 3 joints, 3'):
         build('both')(**inputs)
+
+
+def test_a_map_that_nothing_is_made_of():
+    """Its stage would have parameters without gradients, which stops a run of several processes."""
+    with pytest.raises(ValueError, match='cnn gives 2 maps, but without grid_tokens only'):
+        build('joint', cnn=CNN)(**make_inputs())
 
 
 def test_another_size_of_the_grid():
