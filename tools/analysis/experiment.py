@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -43,6 +44,47 @@ def train(cfg: Config, work_dir: Path) -> Runner:
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
+
+
+def load_config(
+    path: Path, seed: int, data_root: str | None = None, options: dict[str, Any] | None = None
+) -> Config:
+    """The config of a training.
+
+    Args:
+        path: The config's file.
+        seed: Of the training.
+        data_root: Of all three data sets; None leaves the config's own.
+        options: Further settings, as in ``--cfg-options``.
+    """
+    cfg = Config.fromfile(path)
+    seeded = {'randomness.seed': seed, **data_root_options(data_root)}
+    cfg.merge_from_dict({**seeded, **(options or {})})
+    return cfg
+
+
+def train_and_test(cfg: Config, work_dir: Path) -> dict[str, float]:
+    """All scores of the last epoch on the test data.
+
+    Args:
+        cfg: The config.
+        work_dir: Folder of its logs and checkpoints.
+    """
+    runner = train(cfg, work_dir)
+    return {name: float(value) for name, value in runner.test().items()}
+
+
+def spread(values: Sequence[float], digits: int = 3) -> str:
+    """Mean and, of several, the standard deviation; ``-`` where there is none.
+
+    Args:
+        values: Of one score.
+        digits: Behind the point.
+    """
+    if not values:
+        return '-'
+    mean = f'{np.mean(values):.{digits}f}'
+    return f'{mean} ± {np.std(values, ddof=1):.{digits}f}' if len(values) > 1 else mean
 
 
 class Record:

@@ -20,8 +20,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from experiment import Record, data_root_options, train
+from experiment import Record, load_config, spread, train_and_test
 from mmengine.config import Config, DictAction
 
 SCORES = (
@@ -53,31 +52,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def load_config(args: argparse.Namespace, path: Path, seed: int) -> Config:
-    """The config of a training.
-
-    Args:
-        args: Command line.
-        path: The config's file.
-        seed: Of the training.
-    """
-    cfg = Config.fromfile(path)
-    options = {'randomness.seed': seed, **data_root_options(args.data_root)}
-    cfg.merge_from_dict({**options, **args.cfg_options})
-    return cfg
-
-
-def train_and_test(cfg: Config, work_dir: Path) -> dict[str, float]:
-    """All scores of the last epoch on the test data.
-
-    Args:
-        cfg: The config.
-        work_dir: Folder of its logs and checkpoints.
-    """
-    runner = train(cfg, work_dir)
-    return {name: float(value) for name, value in runner.test().items()}
-
-
 def sources(cfg: Config, scores: dict[str, float]) -> dict[str, dict[str, float]]:
     """The scores of presence by source; the metric's first source has no name in its scores.
 
@@ -96,14 +70,6 @@ def sources(cfg: Config, scores: dict[str, float]) -> dict[str, dict[str, float]
     return found
 
 
-def spread(values: list[float]) -> str:
-    """Mean and, of several, the standard deviation; ``-`` where there is none."""
-    if not values:
-        return '-'
-    mean = f'{np.mean(values):.3f}'
-    return f'{mean} ± {np.std(values, ddof=1):.3f}' if len(values) > 1 else mean
-
-
 def main(argv: list[str] | None = None) -> None:
     """Entry point."""
     args = parse_args(argv)
@@ -112,7 +78,7 @@ def main(argv: list[str] | None = None) -> None:
     rows: dict[tuple[str, str], list[dict[str, float]]] = {}
     for seed in args.seeds:
         for path in args.configs:
-            cfg = load_config(args, path, seed)
+            cfg = load_config(path, seed, args.data_root, args.cfg_options)
             name = f'{path.stem}_seed{seed}'
             run = partial(train_and_test, cfg, args.out / name)
             scores = record.result(name, cfg.to_dict(), run)
