@@ -65,6 +65,16 @@ class STARHead(BaseHead):
             )
         return self.mlp(x.mean(dim=1) if x.ndim == 3 else x)
 
+    def loss(self, feats: Tensor, data_samples: list, **kwargs: Any) -> dict[str, Tensor]:
+        """Loss and accuracies of clips, in full precision: mmaction2 counts with NumPy.
+
+        Args:
+            feats: As ``x`` of :meth:`forward`.
+            data_samples: mmaction2's data samples with their ``gt_label``.
+            kwargs: Of other heads; ignored.
+        """
+        return self.loss_by_feat(self(feats).to(torch.float32), data_samples)
+
     def predict(self, feats: Tensor, data_samples: list, **kwargs: Any) -> list:
         """Scores and labels of clips, in full precision whatever precision the model runs in.
 

@@ -108,6 +108,19 @@ def test_scores_are_in_full_precision():
     assert sample.pred_score.sum().item() == pytest.approx(1, abs=1e-6)  # bfloat16 has 1e-2
 
 
+def test_the_loss_is_in_full_precision():
+    """mmaction2's accuracies go through NumPy, which has no bfloat16."""
+    head, samples = STARHead(CLASSES, C), make_samples([3, 1])
+    x = torch.randn(2, 3, C)
+    expected = head.loss(x, samples)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = head.loss(x, samples)
+    assert found['loss_cls'].dtype == torch.float32
+    assert found['loss_cls'].item() == pytest.approx(expected['loss_cls'].item(), abs=0.02)
+    found['loss_cls'].backward()
+    assert head.mlp[0].weight.grad.any()
+
+
 def test_in_a_stock_recognizer():
     """mmaction2's Recognizer3D with ResNet3d, its config's scope, and our head by its name."""
     config = dict(
