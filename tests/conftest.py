@@ -13,6 +13,7 @@ import projects  # noqa: F401 - repairs the host libraries before any test impor
 from projects.skeleton import CMU, HUMAN36M
 from projects.synthetic.coco import write_coco
 from projects.synthetic.kinetics_tps import write_kinetics_tps
+from projects.synthetic.penn_action import write_penn_action
 from projects.synthetic.repcount import write_repcount
 
 
@@ -88,6 +89,20 @@ def coco_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generated pictures of several people in the layout of COCO keypoints."""
     root = tmp_path_factory.mktemp('coco')
     write_coco(root, images=dict(train=30, val=30), image_size=(160, 128), people=(2, 3))
+    return root
+
+
+@pytest.fixture(scope='session')
+def penn_action_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated clips of five classes in the layout of Penn Action."""
+    root = tmp_path_factory.mktemp('penn_action')
+    write_penn_action(
+        root,
+        classes=('jumping_jacks', 'pullup', 'pushup', 'situp', 'squat'),
+        videos_per_class=dict(train=8, test=8),
+        num_frames=(16, 20),
+        image_size=(64, 48),
+    )
     return root
 
 

@@ -22,6 +22,7 @@ from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 PROCESS_TIMEOUT = 240
+SPLITS = ('train', 'val', 'test')
 
 
 class Method(NamedTuple):
@@ -102,6 +103,32 @@ def presence_options(root: Path) -> dict:
     }
 
 
+def star_options(root: Path) -> dict:
+    pipeline, network = 'train_dataloader.dataset.pipeline', 'model.backbone'
+    size = [32, 32]  # whose maps are 8 and 2 cells wide
+    return {
+        **loaders(root),
+        # processes would draw other frames, and move and flip other people
+        f'{pipeline}.0.test_mode': True,
+        f'{pipeline}.3.shift_factor': 0.0,
+        f'{pipeline}.3.scale_factor': [1.0, 1.0],
+        f'{pipeline}.3.rotate_factor': 0.0,
+        f'{pipeline}.4.prob': 0.0,
+        **{f'{split}_dataloader.dataset.pipeline.3.input_size': size for split in SPLITS},
+        f'{network}.embed_dims': 32,
+        f'{network}.feedforward_channels': 64,
+        f'{network}.cnn.base_channels': 4,
+        f'{network}.grid_tokens.in_channels': 32,
+        f'{network}.grid_tokens.grid_size': [2, 2],
+        f'{network}.joint_tokens.in_channels': 8,
+        f'{network}.joint_tokens.heatmap_size': [8, 8],
+        f'{network}.joint_tokens.hidden_channels': 8,
+        'model.cls_head.in_channels': 32,
+        'train_cfg.max_epochs': 3,
+        'train_cfg.val_interval': 1,
+    }
+
+
 METHODS = [
     Method(
         'configs/stcformer.py',
@@ -139,6 +166,15 @@ METHODS = [
         '.json',
         lambda root: next(root.glob('val2017/*.jpg')),
         ('mmpose', 'mmpretrain'),
+    ),
+    Method(
+        'configs/star/star_toy.py',
+        'penn_action_root',
+        star_options,
+        'acc/cross_entropy',
+        '.csv',
+        lambda root: min(root.glob('frames/*')),
+        ('mmaction', 'mmpose'),
     ),
 ]
 
