@@ -12,6 +12,13 @@ import numpy as np
 from projects.keypoints import keypoint_layout
 from projects.matlab import read_mat
 
+CLASS_NAMES = (
+    *('baseball_pitch', 'baseball_swing', 'bench_press', 'bowl', 'clean_and_jerk', 'golf_swing'),
+    *('jump_rope', 'jumping_jacks', 'pullup', 'pushup', 'situp', 'squat', 'strum_guitar'),
+    *('tennis_forehand', 'tennis_serve'),
+)
+"""The published classes, as the field ``action`` spells them."""
+
 _NUM_JOINTS = keypoint_layout('penn').num_joints
 
 

@@ -14,8 +14,7 @@ from mmengine.logging import print_log
 from PIL import Image, UnidentifiedImageError
 
 from projects.keypoints import keypoint_layout
-from projects.penn_labels import known_joints, read_labels
-from projects.synthetic.penn_action import CLASS_NAMES
+from projects.penn_labels import CLASS_NAMES, known_joints, read_labels
 
 SPLITS = ('train', 'val', 'trainval', 'test')
 HIDDEN = ('keep', 'missing')

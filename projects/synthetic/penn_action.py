@@ -11,6 +11,7 @@ import numpy as np
 from scipy.io import loadmat, savemat
 
 from projects.files import whole_folder
+from projects.penn_labels import CLASS_NAMES
 from projects.synthetic.body import LIMB_INDEX
 from projects.synthetic.coco import KEYPOINTS, visibility
 from projects.synthetic.figure import COCO_LANDMARKS, PENN_LANDMARKS
@@ -20,12 +21,6 @@ from projects.synthetic.scene import Scene, sample_scene
 
 SPLITS = ('train', 'test')
 VIDEOS_PER_CLASS = {'train': 12, 'test': 6}
-CLASS_NAMES = (
-    *('baseball_pitch', 'baseball_swing', 'bench_press', 'bowl', 'clean_and_jerk', 'golf_swing'),
-    *('jump_rope', 'jumping_jacks', 'pullup', 'pushup', 'situp', 'squat', 'strum_guitar'),
-    *('tennis_forehand', 'tennis_serve'),
-)
-"""The published classes, as the field ``action`` spells them."""
 NEAREST = {'bowl': 'lunge', 'golf_swing': 'twist', 'jump_rope': 'jump'}
 """Classes that the figure cannot do, and what it does instead."""
 CLASSES = {

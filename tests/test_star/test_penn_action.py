@@ -14,7 +14,8 @@ from scipy.io import loadmat, savemat
 from projects.keypoints import LAYOUTS
 from projects.penn_labels import known_joints
 from projects.star.penn_action import PennActionDataset, read_clip
-from projects.synthetic.penn_action import CLASS_NAMES, write_penn_action
+from projects.penn_labels import CLASS_NAMES
+from projects.synthetic.penn_action import write_penn_action
 
 PENN = LAYOUTS['penn']
 

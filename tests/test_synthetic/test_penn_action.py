@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, whosmat
 
+from projects.penn_labels import CLASS_NAMES
 from projects.synthetic.body import LIMB_INDEX
 from projects.synthetic.penn_action import (
-    CLASS_NAMES,
     CLASSES,
     JOINTS,
     VIEWS,
