@@ -12,9 +12,8 @@ from mmengine.registry import init_default_scope
 from scipy.io import loadmat, savemat
 
 from projects.keypoints import LAYOUTS
-from projects.penn_labels import known_joints
+from projects.penn_labels import CLASS_NAMES, known_joints
 from projects.star.penn_action import PennActionDataset, read_clip
-from projects.penn_labels import CLASS_NAMES
 from projects.synthetic.penn_action import write_penn_action
 
 PENN = LAYOUTS['penn']
