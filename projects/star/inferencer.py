@@ -231,12 +231,14 @@ class STARInferencer(MethodInferencer):
         """
         with contextlib.ExitStack() as stack:
             find = self._pose_finder(poses, extraction, stack, len(inputs))
-            blank = tuple(tested_dataset(self.cfg).get('img_shape') or IMAGE_SHAPE)
+            sensor = tuple(tested_dataset(self.cfg).get('img_shape') or IMAGE_SHAPE)
 
             def clips() -> Iterator[tuple[Stretch, dict]]:
                 for number, given in enumerate(inputs):
                     try:
-                        source = read_source(Path(given.path), self.layout, find, frame_rate, blank)
+                        source = read_source(
+                            Path(given.path), self.layout, find, frame_rate, sensor
+                        )
                         inputs[number] = given._replace(source=source)
                         yield from self._prepared(number, source, window, stride)
                     except (OSError, ValueError) as error:

@@ -69,7 +69,7 @@ def read_source(
     layout: KeypointLayout,
     find: Callable[[Path], tuple[np.ndarray, Sequence[str]]] | None = None,
     rate: float | None = None,
-    blank_shape: tuple[int, int] = IMAGE_SHAPE,
+    sensor_shape: tuple[int, int] = IMAGE_SHAPE,
     cache_dir: str | None = None,
 ) -> Source:
     """Read the joints of a clip, and find out where its pictures are.
@@ -84,7 +84,8 @@ def read_source(
         find: Gives the poses of pictures, (T, P, J', 2 or 3) with NaN for what is missing, and the
             J' names of the joints. It is asked before label files are.
         rate: Frames a second; if None a video's own, else 30.
-        blank_shape: Height and width, pixels, of skeletons without a video.
+        sensor_shape: Height and width, pixels, of the pictures that the coordinates in skeleton
+            files are of, whatever the video's size; see ``img_shape`` of ``NTURGBDDataset``.
         cache_dir: Of parsed skeleton files, see :func:`projects.star.ntu_skeletons.read_people`.
 
     Raises:
@@ -92,7 +93,7 @@ def read_source(
         ValueError: If something cannot be read; the message names it.
     """
     pictures, labels = _parts(path)
-    told = None if labels is None else _read_labels(labels, cache_dir)
+    told = None if labels is None else _read_labels(labels, sensor_shape, cache_dir)
     if find is not None and pictures is not None:
         poses, names = find(pictures)
         found = np.moveaxis(np.asarray(poses, dtype=np.float32), 1, 0)  # (P, T, J', D)
@@ -109,7 +110,7 @@ def read_source(
             f'{path}: no label file was found for it; poses names a .npy file of its poses or a '
             'pose estimator, as in poses=human'
         )
-    frames, size, own_rate = points.shape[1], joints_of or blank_shape, None
+    frames, size, own_rate = points.shape[1], joints_of or sensor_shape, None
     if pictures is not None:
         frames, size, own_rate = _look_at(pictures, frames)
     if joints_of is not None and joints_of != size:  # stored in another size
@@ -150,7 +151,7 @@ def _parts(path: Path) -> tuple[Path | None, Path | None]:
     return path, labels if path.name.endswith(VIDEO_ENDING) and labels.is_file() else None
 
 
-def _read_labels(path: Path, cache_dir: str | None) -> _Joints:
+def _read_labels(path: Path, sensor_shape: tuple[int, int], cache_dir: str | None) -> _Joints:
     if path.suffix.lower() == '.mat':
         _, sample = read_clip(path)
         truth = PennActionDataset.METAINFO['classes'][sample['label']]
@@ -161,7 +162,7 @@ def _read_labels(path: Path, cache_dir: str | None) -> _Joints:
         truth = ACTIONS[action - 1]
     except (ValueError, IndexError) as error:
         raise ValueError(f'{path}: its name does not tell the action ({error})') from error
-    return _Joints(*read_people(path, cache_dir), keypoint_layout('ntu'), None, truth)
+    return _Joints(*read_people(path, cache_dir), keypoint_layout('ntu'), sensor_shape, truth)
 
 
 def _look_at(pictures: Path, frames: int) -> tuple[int, tuple[int, int], float | None]:
