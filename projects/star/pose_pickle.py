@@ -40,9 +40,9 @@ class PosePickleDataset(BaseActionDataset):
         pipeline: Transforms of a sample.
         data_root: What ``ann_file`` and ``data_prefix`` are relative to.
         data_prefix: ``dict(img=folder)`` if ``<folder>/<frame_dir>`` has the pictures of a clip,
-            ``dict(video=folder)`` for videos, None for the joints alone. Pictures must have the
-            size ``img_shape``. Clips without their last picture, or without their video, are left
-            out and counted in the log.
+            ``dict(video=folder)`` for videos, None for the joints alone. Where pictures are not of
+            the size ``img_shape``, ``CropPeople`` scales the joints. Clips without their last
+            picture, or without their video, are left out and counted in the log.
         split: Name of a split of the file; None takes all annotations.
         classes: Names of the classes in the order of their labels; None names them '0', '1', ...
             up to the largest label of the file.
