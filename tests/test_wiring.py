@@ -122,7 +122,6 @@ def star_options(root: Path) -> dict:
         f'{network}.grid_tokens.grid_size': [2, 2],
         f'{network}.joint_tokens.in_channels': 8,
         f'{network}.joint_tokens.heatmap_size': [8, 8],
-        f'{network}.joint_tokens.hidden_channels': 8,
         'model.cls_head.in_channels': 32,
         'train_cfg.max_epochs': 3,
         'train_cfg.val_interval': 1,

@@ -36,3 +36,4 @@ test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 # mmaction2's own optimizer, for batches of 16
 sgd = dict(type='SGD', lr=0.0125, momentum=0.9, weight_decay=5e-4, nesterov=True)
 optim_wrapper = dict(optimizer=dict(_delete_=True, **sgd), clip_grad=None)
+custom_hooks = [dict(type='SyncBuffersHook'), *_base_.custom_hooks]
