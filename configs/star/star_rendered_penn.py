@@ -22,6 +22,7 @@ train_pipeline[3] = dict(_base_.train_pipeline[3], input_size=(64, 64))
 train_pipeline.insert(5, dict(type='PerturbJoints', drop_in_frame=0.05))
 test_pipeline[0] = dict(_base_.test_pipeline[0], num_clips=5)
 test_pipeline[3] = dict(_base_.test_pipeline[3], input_size=(64, 64))
+test_pipeline.insert(4, dict(type='FlipPeople', both=True))  # ten clips
 rendered = dict(data_root='data/penn_rendered/')
 train = dict(split='trainval', pipeline=train_pipeline, **rendered)
 test = dict(split='test', pipeline=test_pipeline, **rendered)

@@ -24,10 +24,12 @@ train_pipeline[0] = dict(_base_.train_pipeline[0], temporal_crop=(0.8, 1.0))
 train_pipeline.insert(4, dict(type='PerturbJoints', drop_in_frame=0.05))
 test_pipeline = list(_base_.test_pipeline)
 test_pipeline[0] = dict(_base_.test_pipeline[0], num_clips=5)
+test_pipeline.insert(3, dict(type='FlipPeople', both=True))  # ten clips
 train = dict(split='trainval', pipeline=train_pipeline)
 train_dataloader = dict(batch_size=16, num_workers=1, dataset=train)
-val_dataloader = dict(batch_size=64, num_workers=1)
-test_dataloader = dict(batch_size=64, num_workers=1, dataset=dict(pipeline=test_pipeline))
+test = dict(split='test', pipeline=test_pipeline)
+val_dataloader = dict(batch_size=64, num_workers=1, dataset=test)
+test_dataloader = val_dataloader
 
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 adamw = dict(type='AdamW', lr=1e-3, weight_decay=0.05)

@@ -29,7 +29,7 @@ format_steps = [
     dict(type='PackActionInputs', meta_keys=('name',)),
 ]
 train_pipeline = [*_base_.train_pipeline[:5], *format_steps]
-test_pipeline = [*_base_.test_pipeline[:3], *format_steps]
+test_pipeline = [*_base_.test_pipeline[:4], *format_steps]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

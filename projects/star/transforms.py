@@ -144,7 +144,7 @@ class PickJoints(BaseTransform):
 
 @TRANSFORMS.register_module()
 class FlipPeople(BaseTransform):
-    """Mirror pictures and joints of a sample, or leave them, at random.
+    """Mirror pictures and joints of a sample, or leave them, at random; in test have both.
 
     mmaction2's ``Flip`` does this with two lists of joint numbers in the config, where one wrong
     number trains on crossed limbs and nothing tells; here the layout's name gives the pairs. It
@@ -152,23 +152,27 @@ class FlipPeople(BaseTransform):
     with x = 0 too.
 
     Required keys: ``keypoint``, ``keypoint_score``, ``img_shape``. Optional key: ``imgs``. Modified
-    keys: the first two and ``imgs``. Added keys: ``flip`` and ``flip_direction``.
+    keys: the first two and ``imgs``, with ``both`` also ``num_clips``. Added keys: ``flip`` and
+    ``flip_direction``.
 
     Args:
         prob: Probability.
         layout: Name in :data:`projects.keypoints.LAYOUTS`.
+        both: Add the mirrored clips behind the others instead, as many again. Their scores are
+            averaged by the head's ``average_clips``.
 
     Raises:
         ValueError: If there is no such layout, or ``prob`` is out of range.
     """
 
-    def __init__(self, prob: float = 0.5, layout: str = 'penn') -> None:
+    def __init__(self, prob: float = 0.5, layout: str = 'penn', both: bool = False) -> None:
         check_range('prob', prob, 1)
-        self.prob = prob
+        self.prob = 1.0 if both else prob
         self.layout = keypoint_layout(layout)
+        self.both = both
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Mirror all frames, or none.
+        """Mirror all frames, or none, or add their mirrored ones.
 
         Args:
             results: Of one sample.
@@ -190,13 +194,22 @@ class FlipPeople(BaseTransform):
         points, scores = points[:, :, order], scores[:, :, order]
         points[..., 0] = results['img_shape'][1] - 1 - points[..., 0]
         _clear(points, scores, ~known_joints(points, scores))
-        results['keypoint'], results['keypoint_score'] = points, scores
+        pictures = None
         if results.get('imgs') is not None:
-            results['imgs'] = [cv2.flip(picture, 1) for picture in results['imgs']]
+            pictures = [cv2.flip(picture, 1) for picture in results['imgs']]
+        if self.both:
+            points = np.concatenate([results['keypoint'], points], axis=1)
+            scores = np.concatenate([results['keypoint_score'], scores], axis=1)
+            pictures = None if pictures is None else [*results['imgs'], *pictures]
+            results['num_clips'] = 2 * results.get('num_clips', 1)
+        results['keypoint'], results['keypoint_score'] = points, scores
+        if pictures is not None:
+            results['imgs'] = pictures
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(prob={self.prob}, layout={self.layout.name!r})'
+        options = f'prob={self.prob}, layout={self.layout.name!r}, both={self.both}'
+        return f'{type(self).__name__}({options})'
 
 
 @TRANSFORMS.register_module()

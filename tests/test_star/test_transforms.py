@@ -240,6 +240,24 @@ def test_a_share_of_samples_is_mirrored():
     assert np.mean(flips) == pytest.approx(0.3, abs=0.08)
 
 
+@pytest.mark.parametrize('pictures', [True, False])
+def test_clips_and_their_mirrored_ones(pictures):
+    sample = make_sample(people=2) | dict(num_clips=2)
+    if pictures:
+        random = np.random.default_rng(1)
+        sample['imgs'] = random.integers(0, 255, (10, HEIGHT, WIDTH, 3), np.uint8)
+    mirrored = FlipPeople(1.0)(copy_of(sample))
+    both = FlipPeople(both=True)(copy_of(sample))
+    assert both['num_clips'] == 4
+    for key, axis in (('keypoint', 1), ('keypoint_score', 1), ('imgs', 0)):
+        if key in sample:
+            expected = np.concatenate([sample[key], np.stack(mirrored[key])], axis=axis)
+            np.testing.assert_array_equal(np.stack(both[key]), expected)
+    tokens = FormatJoints(2)(both)['keypoint']
+    assert tokens.shape == (4, 5, 26, 3)  # the first two clips, then the mirrored two
+    np.testing.assert_allclose(tokens[2:, ..., 2], FormatJoints(2)(mirrored)['keypoint'][..., 2])
+
+
 def test_mirroring_refuses_another_layout():
     with pytest.raises(ValueError, match="clip 7: keypoint has 13 .* the 25 of layout 'ntu'"):
         FlipPeople(0.0, 'ntu')(make_sample())
