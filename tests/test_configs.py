@@ -380,6 +380,7 @@ STAR_ABLATIONS = {
     'star_positions-none': {f'{NETWORK}.positions': ()},
     'star_trainval': {
         'train_dataloader.dataset.split': 'trainval',
+        'val_dataloader.dataset.split': 'test',
         'default_hooks.checkpoint.save_best': None,
     },
 }
@@ -483,6 +484,9 @@ def test_star_network_takes_what_its_pipelines_give(path):
     cfg = Config.fromfile(path)
     init_default_scope(cfg.default_scope)
     model = on_meta(cfg)
+    if cfg.train_dataloader.dataset.split == 'trainval':  # it has the validation clips in it
+        assert cfg.val_dataloader.dataset.split == 'test'
+        assert cfg.default_hooks.checkpoint.save_best is None or path.stem == 'star_toy'
     (flip,) = (s for s in cfg.train_dataloader.dataset.pipeline if s.type == 'FlipPeople')
     for split in ('train', 'val', 'test'):
         dataset = cfg[f'{split}_dataloader'].dataset
