@@ -1,6 +1,7 @@
 """What inferencers of several methods share."""
 
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from mmengine.config import ConfigDict
 from mmengine.infer import BaseInferencer
+from mmengine.logging import print_log
 
 IMAGE_ENDINGS = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
@@ -53,6 +55,28 @@ def tested_dataset(cfg: Any) -> ConfigDict:
     if dataset is None:
         raise ValueError('the config has no test_dataloader.dataset, by which inputs are prepared')
     return dataset
+
+
+def class_names(named: Sequence[str] | None, number: int) -> tuple[str, ...]:
+    """The names of a model's classes; ``class_0``, ... where nothing says them, which is logged.
+
+    Args:
+        named: What checkpoint or config says, None if nothing.
+        number: Of the model's classes.
+
+    Raises:
+        ValueError: If there are more or fewer names.
+    """
+    if named is None:
+        text = 'no names of classes in checkpoint or config; they are numbered class_0, ...'
+        print_log(text, logger='current', level=logging.WARNING)
+        named = [f'class_{label}' for label in range(number)]
+    if len(named) != number:
+        shown = ', '.join(map(repr, named[:5])) + (', ...' if len(named) > 5 else '')
+        raise ValueError(
+            f'there are {len(named)} names of classes ({shown}), but the model has {number} classes'
+        )
+    return tuple(str(name) for name in named)
 
 
 def has_ending(path: Path, endings: Collection[str]) -> bool:

@@ -66,3 +66,19 @@ class PoseFinder:
     def close(self) -> None:
         """Give back what the estimator holds."""
         self.extractor.close()
+
+
+def extraction_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Take those of a pose estimator out of the options of an inferencer's call.
+
+    Args:
+        options: ``extraction``, a dict, and on a command line ``extraction.people`` and so on;
+            they are removed.
+
+    Returns:
+        Options of :class:`PoseFinder`.
+    """
+    found = dict(options.pop('extraction', None) or {})
+    for key in [key for key in options if key.startswith('extraction.')]:
+        found[key.partition('.')[2]] = options.pop(key)
+    return found

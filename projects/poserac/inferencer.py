@@ -15,9 +15,9 @@ from mmengine.logging import print_log
 from mmengine.registry import INFERENCERS
 
 from projects.files import safe_name
-from projects.inference import MethodInferencer, tested_dataset
+from projects.inference import MethodInferencer, class_names, tested_dataset
 from projects.keypoints import keypoint_layout
-from projects.pose_finder import PoseFinder
+from projects.pose_finder import PoseFinder, extraction_options
 from projects.poserac.animation import draw_counts
 from projects.poserac.annotations import canonical_action, read_action_list
 from projects.poserac.dataset import poserac_collate
@@ -113,27 +113,14 @@ class PoseRACInferencer(MethodInferencer):
     def _class_names(self, given: Sequence[str] | None, dataset: ConfigDict) -> tuple[str, ...]:
         """Given, the checkpoint's, or the config's; else numbers."""
         named = given or self.saved_meta.get('classes') or dataset.get('classes')
-        number = self.model.num_classes
         if isinstance(named, str):
             path = Path(dataset.get('data_root') or '', named)
             named = read_action_list(path) if path.is_file() else None
-        if named is None:
-            text = 'no names of classes in checkpoint or config; they are numbered class_0, ...'
-            print_log(f'{type(self).__name__}: {text}', logger='current', level=logging.WARNING)
-            named = [f'class_{label}' for label in range(number)]
-        if len(named) != number:
-            raise ValueError(
-                f'there are {len(named)} names of classes, {list(named)}, but the model has '
-                f'{number} classes'
-            )
-        return tuple(str(name) for name in named)
+        return class_names(named, self.model.num_classes)
 
     def _dispatch_kwargs(self, **kwargs: Any) -> tuple[dict, dict, dict, dict]:
         """Sort the options, and stop on a bad one before anything is computed."""
-        extraction = dict(kwargs.pop('extraction', None) or {})
-        for key in [key for key in kwargs if key.startswith('extraction.')]:  # of a command line
-            extraction[key.partition('.')[2]] = kwargs.pop(key)
-        kwargs['extraction'] = extraction
+        kwargs['extraction'] = extraction_options(kwargs)
         for name, allowed in (('draw', DRAWINGS), ('video_format', ('mp4', 'gif'))):
             if name in kwargs and kwargs[name] not in allowed:
                 raise ValueError(f'{name} is {kwargs[name]!r}, expected one of {allowed}')

@@ -16,10 +16,10 @@ from mmengine.logging import print_log
 from mmengine.registry import INFERENCERS, init_default_scope
 
 from projects.files import safe_name
-from projects.inference import MethodInferencer, free_name, tested_dataset
+from projects.inference import MethodInferencer, class_names, free_name, tested_dataset
 from projects.keypoints import keypoint_layout
 from projects.ntu_rgbd import ACTIONS, IMAGE_SHAPE
-from projects.pose_finder import PoseFinder
+from projects.pose_finder import PoseFinder, extraction_options
 from projects.star.drawing import Clip, draw_video, write_strip
 from projects.star.ntu import NTURGBDDataset
 from projects.star.panels import Verdict
@@ -125,7 +125,7 @@ class STARInferencer(MethodInferencer):
                 'keypoint_layout the joints have'
             )
         self.layout = keypoint_layout(meta['keypoint_layout'])
-        self.classes = self._class_names(meta.get('classes'))
+        self.classes = class_names(meta.get('classes'), self.model.cls_head.num_classes)
 
     def _init_model(self, cfg: Any, weights: str | None, device: str = 'cpu') -> torch.nn.Module:
         init_default_scope(cfg.get('default_scope', 'mmaction'))
@@ -159,25 +159,9 @@ class STARInferencer(MethodInferencer):
             meta.setdefault('classes', [ACTIONS[number - 1] for number in numbers])
         return meta
 
-    def _class_names(self, named: Sequence[str] | None) -> tuple[str, ...]:
-        number = self.model.cls_head.num_classes
-        if named is None:
-            text = 'no names of classes in checkpoint or config; they are numbered class_0, ...'
-            print_log(f'{type(self).__name__}: {text}', logger='current', level=logging.WARNING)
-            named = [f'class_{label}' for label in range(number)]
-        if len(named) != number:
-            raise ValueError(
-                f'there are {len(named)} names of classes, {list(named)[:5]}..., but the model has '
-                f'{number} classes'
-            )
-        return tuple(str(name) for name in named)
-
     def _dispatch_kwargs(self, **kwargs: Any) -> tuple[dict, dict, dict, dict]:
         """Sort the options, and stop on a bad one before anything is computed."""
-        extraction = dict(kwargs.pop('extraction', None) or {})
-        for key in [key for key in kwargs if key.startswith('extraction.')]:  # of a command line
-            extraction[key.partition('.')[2]] = kwargs.pop(key)
-        kwargs['extraction'] = extraction
+        kwargs['extraction'] = extraction_options(kwargs)
         self.topk = kwargs.pop('topk', 5)
         for name, allowed in (('draw', DRAWINGS), ('video_format', ('mp4', 'gif'))):
             if name in kwargs and kwargs[name] not in allowed:
