@@ -1,6 +1,8 @@
 """What every method has to do through the tools. A new method joins by its entry in METHODS.
 
-Each test runs a tool as a user would, in a process of its own, on data made small.
+Each test runs a tool as a user would, in a process of its own, on data made small. The first
+training and the demo of each method, what goes through torchrun, and each host's own script have to
+import everything by themselves; the others are forked (see tests/forked_tools.py).
 """
 
 import json
@@ -19,6 +21,8 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+
+from tests.forked_tools import run_forked
 
 ROOT = Path(__file__).resolve().parents[1]
 PROCESS_TIMEOUT = 240
@@ -187,23 +191,43 @@ def command_options(options: dict) -> list[str]:
     return words
 
 
-def run(*command: object, ok: bool = True, **environment: str) -> str:
-    """Run a command in the repository; what it printed."""
-    result = subprocess.run(
-        [str(word) for word in command],
-        cwd=ROOT,
-        env={**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=PROCESS_TIMEOUT,
-    )
+def tool_environment(**environment: object) -> dict[str, str]:
+    ours = {'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1'}
+    return {**os.environ, **ours, **{key: str(value) for key, value in environment.items()}}
+
+
+def start(
+    *command: object, fresh: bool = True, **environment: object
+) -> subprocess.CompletedProcess:
+    """Run a command in the repository, to its end; a Python script in a forked process if asked."""
+    words = [str(word) for word in command]
+    settings = dict(cwd=ROOT, env=tool_environment(**environment), timeout=PROCESS_TIMEOUT)
+    # a process forked from one that has asked for CUDA devices cannot use them
+    if not fresh and not torch.cuda.is_available():
+        return run_forked(words, **settings)
+    words = words if fresh else [sys.executable, *words]
+    output = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.run(words, **output, **settings)
+
+
+def output_of(result: subprocess.CompletedProcess, ok: bool = True) -> str:
     assert (result.returncode == 0) == ok, result.stdout[-6000:]
     return result.stdout
 
 
-def python(*command: object, **options: object) -> str:
-    return run(sys.executable, *command, **options)
+def run(*command: object, **environment: object) -> str:
+    """Run a command; what it printed."""
+    return output_of(start(*command, **environment))
+
+
+def python(*command: object, ok: bool = True) -> str:
+    """Run a Python script in a forked process; what it printed."""
+    return output_of(start(*command, fresh=False), ok)
+
+
+def fresh_python(*command: object) -> str:
+    """Run a Python script in a process that has to import everything by itself."""
+    return run(sys.executable, *command)
 
 
 def free_port() -> str:
@@ -260,7 +284,7 @@ def case(request, tmp_path_factory) -> Case:
     cfg.merge_from_dict(method.options(root))
     cfg.default_hooks.checkpoint.max_keep_ckpts = -1  # tests look at every epoch's
     cfg.dump(folder / 'small.py')
-    log = python('tools/train.py', folder / 'small.py', '--work-dir', folder / 'whole')
+    log = fresh_python('tools/train.py', folder / 'small.py', '--work-dir', folder / 'whole')
     return Case(method, root, folder / 'small.py', folder / 'whole', log)
 
 
@@ -291,14 +315,12 @@ def test_killed_run_resumes_to_the_same_weights(case, tmp_path):
     cfg.custom_hooks.append(dict(type='SigkillHook', iteration=7))
     cfg.dump(tmp_path / 'killed.py')
     work_dir = tmp_path / 'run'
-    result = subprocess.run(
-        [sys.executable, 'tools/train.py', tmp_path / 'killed.py', '--work-dir', work_dir],
-        cwd=ROOT,
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)},
-        capture_output=True,
-        timeout=PROCESS_TIMEOUT,
+    result = start(
+        *('tools/train.py', tmp_path / 'killed.py', '--work-dir', work_dir),
+        fresh=False,
+        PYTHONPATH=ROOT,
     )
-    assert result.returncode == -signal.SIGKILL, result.stderr[-3000:]
+    assert result.returncode == -signal.SIGKILL, result.stdout[-3000:]
     assert last_checkpoint(work_dir).name == 'epoch_1.pth'  # 5 batches an epoch, killed in the 2nd
 
     log = python('tools/train.py', case.config, '--work-dir', work_dir, '--resume', 'auto')
@@ -352,14 +374,7 @@ def test_two_processes_score_as_one(case, tmp_path):
 
 def test_two_nodes_train(case, tmp_path):
     """Two launchers of one process each find one another over loopback."""
-    environment = {
-        **os.environ,
-        'PYTHON': sys.executable,
-        'OMP_NUM_THREADS': '1',
-        'NNODES': '2',
-        'MASTER_ADDR': '127.0.0.1',
-        'PORT': free_port(),
-    }
+    environment = tool_environment(NNODES=2, MASTER_ADDR='127.0.0.1', PORT=free_port())
     options = ['--cfg-options', 'train_dataloader.batch_size=4', 'train_cfg.max_epochs=1']
     command = ['bash', 'tools/dist_train.sh', case.config, '1', '--work-dir', tmp_path, *options]
     nodes = [
@@ -405,9 +420,11 @@ def test_auto_scale_lr(case, tmp_path):
 @pytest.mark.parametrize('place', [0, 1])
 def test_headline_runs_under_a_hosts_own_script(case, tmp_path, place):
     host = case.method.hosts[place]
+    # every host once without what imports beforehand might hide, such as our repairs
+    fresh = place == 0 or host not in {method.hosts[0] for method in METHODS}
     script = Path(find_spec(host).submodule_search_locations[0], '.mim', 'tools', 'train.py')
     options = {**case.method.options(case.root), 'train_cfg.max_epochs': 1}
-    python(
+    (fresh_python if fresh else python)(
         *(script, case.method.config, '--work-dir', tmp_path),
         *('--cfg-options', *command_options(options)),
     )
@@ -446,7 +463,7 @@ def test_test_writes_predictions_and_drawings(case, tmp_path):
 
 def test_demo_draws_and_writes_json(case, tmp_path):
     checkpoint = last_checkpoint(case.work_dir)
-    out = python(
+    out = fresh_python(
         *('tools/demo.py', case.config, checkpoint, case.method.demo_input(case.root)),
         *('--out-dir', tmp_path),
     )
@@ -463,3 +480,43 @@ def test_unknown_options_are_refused(case, tmp_path):
         ok=False,
     )
     assert 'no_such_option' in log
+
+
+@pytest.mark.xdist_group(METHODS[0].config)  # whose tests start the server of forked processes
+@pytest.mark.parametrize(
+    ('ending', 'code', 'words'),
+    [
+        pytest.param('print("all done")', 0, 'all done', id='end'),
+        pytest.param('sys.exit(3)', 3, '', id='code'),
+        pytest.param('sys.exit("a message")', 1, 'a message', id='message'),
+        pytest.param('raise ValueError("a reason")', 1, 'ValueError: a reason', id='exception'),
+        pytest.param('os.kill(os.getpid(), 9)', -signal.SIGKILL, '', id='signal'),
+    ],
+)
+def test_forked_process_is_as_a_fresh_one(tmp_path, ending, code, words):
+    script = tmp_path / 'script.py'
+    script.write_text(
+        'import atexit, os, pathlib, sys\n'
+        'state = [__name__, __file__, sys.argv[:-1], sys.path, os.getcwd(), dict(os.environ)]\n'
+        'pathlib.Path(sys.argv[-1]).write_text(repr(state))\n'
+        'atexit.register(print, "at the exit")\n'
+        f'{ending}\n'
+    )
+    environment = dict(PYTHONPATH=ROOT, SOME_VARIABLE='some value')
+    for name in ('fresh', 'forked'):
+        command = [*([sys.executable] if name == 'fresh' else []), script, tmp_path / name]
+        result = start(*command, fresh=name == 'fresh', **environment)
+        assert result.returncode == code
+        assert words in result.stdout
+        assert ('at the exit' in result.stdout) == (code >= 0)
+    assert (tmp_path / 'forked').read_text() == (tmp_path / 'fresh').read_text()
+
+
+@pytest.mark.xdist_group(METHODS[0].config)
+def test_forked_process_is_killed_when_it_takes_too_long(tmp_path):
+    script = tmp_path / 'script.py'
+    script.write_text('import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)\n')
+    with pytest.raises(subprocess.TimeoutExpired) as error:
+        run_forked([str(script)], cwd=ROOT, env=tool_environment(), timeout=1)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(error.value.output), 0)
