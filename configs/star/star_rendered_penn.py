@@ -8,20 +8,20 @@ python tools/datasets/make_synthetic.py penn-skeletons --labels data/penn_action
 _base_ = ['../star.py']
 
 load_from = 'work_dirs/star_skeleton_penn/epoch_60.pth'
-epochs = 12
+epochs = 10
 backbone = dict(embed_dims=96, num_heads=4, feedforward_channels=192, dropout=0.0)
 backbone['cnn'] = dict(base_channels=8, norm_eval=False, init_cfg=None)
-backbone['grid_tokens'] = dict(in_channels=64, grid_size=(4, 4))
-backbone['joint_tokens'] = dict(in_channels=16, heatmap_size=(16, 16), join='pool')
+backbone['grid_tokens'] = dict(in_channels=64, grid_size=(3, 3))
+backbone['joint_tokens'] = dict(in_channels=16, heatmap_size=(12, 12), join='pool')
 backbone['encoder'] = backbone['decoder'] = dict(num_layers=2)
 model = dict(backbone=backbone, cls_head=dict(in_channels=96, label_smooth_eps=0.1))
 
 train_pipeline, test_pipeline = list(_base_.train_pipeline), list(_base_.test_pipeline)
 train_pipeline[0] = dict(_base_.train_pipeline[0], temporal_crop=(0.8, 1.0))
-train_pipeline[3] = dict(_base_.train_pipeline[3], input_size=(64, 64))
+train_pipeline[3] = dict(_base_.train_pipeline[3], input_size=(48, 48))
 train_pipeline.insert(5, dict(type='PerturbJoints', drop_in_frame=0.05))
 test_pipeline[0] = dict(_base_.test_pipeline[0], num_clips=5)
-test_pipeline[3] = dict(_base_.test_pipeline[3], input_size=(64, 64))
+test_pipeline[3] = dict(_base_.test_pipeline[3], input_size=(48, 48))
 test_pipeline.insert(4, dict(type='FlipPeople', both=True))  # ten clips
 rendered = dict(data_root='data/penn_rendered/')
 train = dict(split='trainval', pipeline=train_pipeline, **rendered)

@@ -6,7 +6,7 @@ The joints still say where to crop.
 _base_ = ['star_rendered_penn.py']
 
 load_from = None
-epochs = 20
+epochs = 10
 backbone = dict(joint_tokens=None, positions=('grid',), cnn=dict(out_stages=('layer4',)))
 model = dict(backbone=backbone)
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)

@@ -1,6 +1,7 @@
 """A small network on generated clips of nine actions, for two CPU cores.
 
-python tools/datasets/make_synthetic.py penn-action --out data/synthetic/penn_action
+python tools/datasets/make_synthetic.py penn-action --out data/synthetic/penn_action \
+    --train-videos 30 --test-videos 10
 """
 
 _base_ = ['../star.py']
@@ -8,7 +9,7 @@ _base_ = ['../star.py']
 data_root = 'data/synthetic/penn_action/'
 input_size = (64, 64)
 embed_dims = 64
-max_epochs = 20
+max_epochs = 30
 
 model = dict(
     backbone=dict(
@@ -22,7 +23,7 @@ model = dict(
             init_cfg=None,
         ),
         grid_tokens=dict(in_channels=64, grid_size=(4, 4)),
-        joint_tokens=dict(in_channels=16, heatmap_size=(16, 16), hidden_channels=16),
+        joint_tokens=dict(in_channels=16, heatmap_size=(16, 16), join='pool'),
         encoder=dict(num_layers=1),
         decoder=dict(num_layers=1),
         dropout=0.0,
@@ -45,7 +46,7 @@ train_cfg = dict(max_epochs=max_epochs)
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [
