@@ -29,7 +29,7 @@ setup(
     python_requires='>=3.10',
     install_requires=read_requirements('install'),
     extras_require={
-        'tests': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff==0.17.5'],
+        'tests': ['pytest>=8,<9.2', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff==0.17.5'],
         # Reads video files; the pictures need nothing more.
         'demos': ['decord>=0.6'],
         # One of two pose estimators of tools/datasets/extract_poses.py; the other is mmpose.

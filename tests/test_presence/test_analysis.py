@@ -114,7 +114,7 @@ def test_table_of_two_configs_and_seeds(tool, lsp_root, configs, tmp_path, monke
             assert cell == expected, (stem, source, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tool, 'train', lambda *_: 1 / 0)
+        patch.setattr(tool, 'train_and_test', lambda *_: 1 / 0)
         tool.main(*words)  # all kept
         assert table(capsys.readouterr().out)[0] == rows
 
