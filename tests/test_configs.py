@@ -69,8 +69,7 @@ def test_variant_holds_only_the_difference(path):
         folder = Path(get_installed_path(package), '.mim/configs') if package else current.parent
         current = (folder / name).resolve()
         depth += '_base_' not in current.parts
-    # another's network on a variant's data and schedule stands one step further down
-    assert depth <= (3 if path.stem.startswith('stgcn') else 2)
+    assert depth <= 2
 
 
 def stcformer_variants():

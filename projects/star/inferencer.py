@@ -327,9 +327,9 @@ class STARInferencer(MethodInferencer):
         """Draw every input, in files named after it; what cannot be drawn is logged."""
         if out_dir is None:
             return []
-        paths = []
+        paths, of_input = [], _by_input(preds)
         for number, given in enumerate(inputs):
-            source, found = given.source, [pred for pred in preds if pred.number == number]
+            source, found = given.source, of_input.get(number, [])
             if given.error is not None:
                 continue
             clip = self._clip(source)
@@ -382,12 +382,12 @@ class STARInferencer(MethodInferencer):
         if return_datasamples:
             samples = [pred.sample for pred in preds]
             return dict(predictions=samples, visualization=visualization)
-        predictions = []
+        predictions, of_input = [], _by_input(preds)
         for number, given in enumerate(self.inputs):
             if given.error is not None:
                 predictions.append(dict(file=given.path, error=str(given.error)))
                 continue
-            found = [pred for pred in preds if pred.number == number]
+            found = of_input[number]
             prediction = dict(file=given.path, **self._describe(found))
             if given.source.truth is not None:
                 prediction['truth'] = given.source.truth
@@ -430,6 +430,14 @@ def stretches(
     if starts[-1] + length < num_frames:
         starts.append(num_frames - length)
     return [(start, start + length) for start in starts]
+
+
+def _by_input(preds: Sequence[Stretch]) -> dict[int, list[Stretch]]:
+    """The stretches of each input that has some, in one pass."""
+    found: dict[int, list[Stretch]] = {}
+    for pred in preds:
+        found.setdefault(pred.number, []).append(pred)
+    return found
 
 
 def _mean_score(found: Sequence[Stretch]) -> np.ndarray:
