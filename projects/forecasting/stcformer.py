@@ -3,12 +3,12 @@
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from projects.forecasting.attention import STCAttention, STCTimeMap
 from projects.forecasting.baselines import repeat_last_pose
+from projects.forecasting.forecaster import PoseForecaster, check_sizes
 
 DECODER_QUERIES = ('last_pose', 'true_future', 'shifted_future')
 
@@ -74,7 +74,7 @@ class DecoderBlock(nn.Module):
 
 
 @MODELS.register_module()
-class STCFormer(BaseModel):
+class STCFormer(PoseForecaster):
     """Pose forecasting with an encoder-decoder of criss-cross attention.
 
     The encoder turns the observed frames into a memory. The decoder starts from a query of
@@ -93,23 +93,15 @@ class STCFormer(BaseModel):
 
     Args:
         num_joints: Joints J.
-        num_frames: Observed frames T.
-        num_frames_out: Forecast frames T'.
         channels: Hidden features C.
         num_blocks: Blocks of the encoder, and of the decoder.
         num_heads: Heads of each half of the attention.
         ffn_ratio: Width of the feed-forward layers, as a multiple of C; 1/4 brings the model to the
             document's size.
         decoder_query: See above.
-        residual: Forecast displacements from the last observed pose instead of positions.
-        displacement_input: Show the encoder each pose's displacement from the last one beside the
-            pose. Ten times as large, for frames of one window differ by centimetres.
         position_embedding: Add a learned embedding of each frame and joint to encoder and decoder.
             The document has none.
-        unit: Millimetres in one unit of the network's coordinates; keeps them near 1.
-        loss: Config of the loss, on positions in millimetres.
-        data_preprocessor: As in mmengine's ``BaseModel``.
-        init_cfg: As in mmengine's ``BaseModel``.
+        kwargs: Further options of :class:`PoseForecaster`: frames, ``residual``, ``loss``, ...
 
     Raises:
         ValueError: If ``decoder_query`` is unknown or a size is out of range.
@@ -118,48 +110,28 @@ class STCFormer(BaseModel):
     def __init__(
         self,
         num_joints: int,
-        num_frames: int = 10,
-        num_frames_out: int = 25,
         channels: int = 32,
         num_blocks: int = 2,
         num_heads: int = 1,
         ffn_ratio: float = 0.25,
         decoder_query: str = 'last_pose',
-        residual: bool = True,
-        displacement_input: bool = True,
         position_embedding: bool = False,
-        unit: float = 1000.0,
-        loss: dict | None = None,
-        data_preprocessor: dict | nn.Module | None = None,
-        init_cfg: dict | list[dict] | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        super().__init__(num_joints, **kwargs)
         if decoder_query not in DECODER_QUERIES:
             raise ValueError(
                 f'decoder_query is {decoder_query!r}, expected one of {DECODER_QUERIES}'
             )
-        for name, value in dict(
-            num_joints=num_joints,
-            num_frames=num_frames,
-            num_frames_out=num_frames_out,
-            num_blocks=num_blocks,
-        ).items():
-            if value < 1:
-                raise ValueError(f'{name} is {value}, expected 1 or more')
-        self.num_joints = num_joints
-        self.num_frames = num_frames
-        self.num_frames_out = num_frames_out
+        check_sizes(num_blocks=num_blocks)
         self.decoder_query = decoder_query
-        self.residual = residual
-        self.unit = unit
-        self.displacement_input = displacement_input
-        self.embed_observed = nn.Linear(6 if displacement_input else 3, channels)
+        self.embed_observed = nn.Linear(self.in_channels, channels)
         self.embed_query = nn.Linear(3, channels)
         self.position_embedding: nn.ParameterDict | None = None
         if position_embedding:
             shapes = dict(
-                observed_frame=(num_frames, 1, channels),
-                query_frame=(num_frames_out, 1, channels),
+                observed_frame=(self.num_frames, 1, channels),
+                query_frame=(self.num_frames_out, 1, channels),
                 observed_joint=(num_joints, channels),
                 query_joint=(num_joints, channels),
             )
@@ -170,78 +142,45 @@ class STCFormer(BaseModel):
             EncoderBlock(channels, num_heads, ffn_ratio) for _ in range(num_blocks)
         )
         self.encoder_norm = nn.LayerNorm(channels)
-        self.time_map = STCTimeMap(num_frames, num_frames_out)
+        self.time_map = STCTimeMap(self.num_frames, self.num_frames_out)
         self.decoder = nn.ModuleList(
             DecoderBlock(channels, num_heads, ffn_ratio) for _ in range(num_blocks)
         )
         self.decoder_norm = nn.LayerNorm(channels)
         self.head = nn.Linear(channels, 3)
-        self.loss = MODELS.build(loss or dict(type='ForecastMPJPELoss'))
 
     @property
     def sees_future(self) -> bool:
         """Whether the decoder is fed with what it is to forecast."""
         return self.decoder_query != 'last_pose'
 
-    def forward(
-        self,
-        observed: Tensor,
-        target: Tensor | None = None,
-        meta: dict[str, Any] | None = None,
-        mode: str = 'tensor',
-    ) -> Tensor | dict[str, Tensor] | list[dict[str, Any]]:
-        """Forecast, or compute the loss.
+    def displacements(self, seen: Tensor, observed: Tensor, target: Tensor | None) -> Tensor:
+        """Encoder and decoder, see :meth:`PoseForecaster.displacements`."""
+        query = self._query(observed, target)
+        x = self.embed_query(query / self.unit)  # (B, T', J, C)
+        if self.position_embedding is not None:
+            x = x + self.position_embedding['query_frame'] + self.position_embedding['query_joint']
+        memory = self.memory(seen)
+        for block in self.decoder:
+            x = block(x, memory)
+        return self.head(self.decoder_norm(x))  # (B, T', J, 3)
+
+    def memory(self, seen: Tensor) -> Tensor:
+        """What the decoder reads of the observed frames.
 
         Args:
-            observed: (B, T, J, 3) millimetres.
-            target: (B, T', J, 3) millimetres; needed for the loss and by the decoder queries that
-                see the future.
-            meta: What the data set says of the samples; not used by the network.
-            mode: ``'tensor'``, ``'predict'`` or ``'loss'``.
+            seen: (B, T, J, ``in_channels``), see :meth:`PoseForecaster.seen`.
 
         Returns:
-            ``'tensor'``: the forecast (B, T', J, 3) in millimetres. ``'predict'``: B dicts with
-            ``forecast`` (T', J, 3) and ``sees_future``. ``'loss'``: ``dict(loss=...)``.
-
-        Raises:
-            ValueError: If ``mode`` is unknown, a shape is not the model's, or a target is missing.
+            (B, T', J, C).
         """
-        forecast = self._forecast(observed, target)
-        if mode == 'tensor':
-            return forecast
-        if mode == 'predict':
-            return [dict(forecast=one, sees_future=self.sees_future) for one in forecast]
-        if mode == 'loss':
-            if target is None:
-                raise ValueError("mode 'loss' needs the target")
-            return dict(loss=self.loss(forecast, target))
-        raise ValueError(f"mode is {mode!r}, expected 'tensor', 'predict' or 'loss'")
-
-    def _forecast(self, observed: Tensor, target: Tensor | None) -> Tensor:
-        expected = (self.num_frames, self.num_joints, 3)
-        if tuple(observed.shape[1:]) != expected:
-            raise ValueError(
-                f'observed has shape {tuple(observed.shape)}, expected (B, *{expected})'
-            )
-        query = self._query(observed, target)
-
-        seen = observed / self.unit
-        if self.displacement_input:
-            seen = torch.cat([seen, 10 * (seen - seen[:, -1:])], dim=-1)  # (B, T, J, 6)
         memory = self.embed_observed(seen)  # (B, T, J, C)
-        x = self.embed_query(query / self.unit)  # (B, T', J, C)
         if self.position_embedding is not None:
             position = self.position_embedding
             memory = memory + position['observed_frame'] + position['observed_joint']
-            x = x + position['query_frame'] + position['query_joint']
-
         for block in self.encoder:
             memory = block(memory)
-        memory = self.time_map(self.encoder_norm(memory))  # (B, T, J, C) -> (B, T', J, C)
-        for block in self.decoder:
-            x = block(x, memory)
-        forecast = self.head(self.decoder_norm(x)).float() * self.unit  # (B, T', J, 3)
-        return observed[:, -1:] + forecast if self.residual else forecast
+        return self.time_map(self.encoder_norm(memory))
 
     def _query(self, observed: Tensor, target: Tensor | None) -> Tensor:
         """Poses that the decoder starts from, (B, T', J, 3) millimetres."""
