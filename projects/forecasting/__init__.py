@@ -5,6 +5,7 @@ from .dataset import CMUForecastDataset, Human36MForecastDataset
 from .inferencer import ForecastInferencer
 from .losses import ForecastMPJPELoss
 from .metric import ForecastMPJPE
+from .rollout import roll_out
 from .stcformer import STCFormer
 from .transforms import PackForecastInputs
 from .visualizer import ForecastVisualizationHook
@@ -20,4 +21,5 @@ __all__ = [
     'PackForecastInputs',
     'STCFormer',
     'STCTimeMap',
+    'roll_out',
 ]
