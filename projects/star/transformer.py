@@ -159,8 +159,10 @@ class STARTransformer(BaseModule):
             lengths['joint'] = self.joint_tokens.num_joints
             names.append('joint')
         self.class_token_names = (*names, 'total') if class_tokens else ()
-        count = len(self.class_token_names)
-        self.class_tokens = _parameter(1, count, embed_dims) if count else None
+        # one parameter each, so that a model of both takes those of a model of one
+        self.class_tokens = nn.ParameterDict(
+            {name: _parameter(1, 1, embed_dims) for name in self.class_token_names}
+        )
         self.positions = nn.ParameterDict(
             {name: _parameter(1, num_frames, lengths[name], embed_dims) for name in positions}
         )
@@ -256,9 +258,10 @@ class STARTransformer(BaseModule):
                 local = None
             tokens.append(self._placed(self.joint_tokens(keypoint, local), 'joint'))
         x = torch.cat(tokens, dim=2).flatten(1, 2)  # (B, T*S, C)
-        if self.class_tokens is None:
+        if not self.class_token_names:
             return x
-        return torch.cat([self.class_tokens.to(x.dtype).expand(len(x), -1, -1), x], dim=1)
+        classes = torch.cat([self.class_tokens[name] for name in self.class_token_names], dim=1)
+        return torch.cat([classes.to(x.dtype).expand(len(x), -1, -1), x], dim=1)
 
     def _checked(self, value: Tensor | None, name: str, axis: int) -> Tensor:
         """The input, of which the axis counts the frames."""

@@ -37,8 +37,8 @@ def build(variant, **settings):
     # embeddings and tokens start small, and what depends on them would hardly be seen
     for parameter in model.positions.values():
         torch.nn.init.normal_(parameter)
-    if model.class_tokens is not None:
-        torch.nn.init.normal_(model.class_tokens)
+    for token in model.class_tokens.values():
+        torch.nn.init.normal_(token)
     if model.joint_tokens is not None:
         for part in (model.joint_tokens.joint_part, model.joint_tokens.local_part):
             if part is not None:
@@ -177,10 +177,19 @@ def test_outputs_of_the_modalities(variant, names, tokens, class_tokens):
     inputs = make_inputs()
     K = len(names) if class_tokens else 0
     assert model.class_token_names == (names if class_tokens else ())
-    assert (model.class_tokens is not None) == class_tokens
+    assert tuple(model.class_tokens) == model.class_token_names
     assert tuple(model.positions) == (('joint',) if 'joint' in names else ())  # the document's
     assert model.tokens(**inputs).shape == (B, K + T * tokens, C)
     assert model(**inputs).shape == (B, K or T * tokens, C)
+
+
+def test_a_model_of_both_takes_all_of_the_skeletons_model():
+    skeleton = build('skeleton, pooled')
+    both = build('both, pooled')
+    found = both.load_state_dict(skeleton.state_dict(), strict=False)
+    assert not found.unexpected_keys
+    of_video = ('cnn.', 'grid_tokens.', 'joint_tokens.local_part.', 'class_tokens.global')
+    assert all(name.startswith(of_video) for name in found.missing_keys)
 
 
 def test_order_of_the_tokens():
@@ -192,7 +201,7 @@ def test_order_of_the_tokens():
     joint = model.joint_tokens(inputs['keypoint'], local) + model.positions['joint']
     for k, name in enumerate(('global', 'joint', 'total')):
         assert model.class_token_names[k] == name
-        torch.testing.assert_close(x[:, k], model.class_tokens[:, k].expand(B, -1))
+        torch.testing.assert_close(x[:, k], model.class_tokens[name][:, 0].expand(B, -1))
     start = 3
     for frame in range(T):
         torch.testing.assert_close(x[:, start : start + 2], grid[:, frame])
