@@ -1,21 +1,77 @@
 """Criss-cross attention: half of the channels look along time, half along the joints."""
 
+from typing import NamedTuple
+
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, num_heads: int, causal: bool) -> Tensor:
-    """Attention along the last but one axis; (B, M, L, C) each, M axis not mixed."""
-    B, M, L, C = query.shape
+class KeysValues(NamedTuple):
+    """What queries read of a memory; c are the channels of one head."""
 
-    def heads(tokens: Tensor) -> Tensor:
-        # (B * M, num_heads, L, C / num_heads)
-        return tokens.reshape(B * M, L, num_heads, C // num_heads).transpose(1, 2)
+    time_key: Tensor
+    """(B, J, heads, T, c), of all frames that a joint may look at."""
+    time_value: Tensor
+    """Same shape."""
+    joint_key: Tensor
+    """(B, F, heads, J, c), F frames as the query has."""
+    joint_value: Tensor
+    """Same shape."""
 
-    out = F.scaled_dot_product_attention(heads(query), heads(key), heads(value), is_causal=causal)
-    return out.transpose(1, 2).reshape(B, M, L, C)
+    def at(self, frame: int) -> 'KeysValues':
+        """What the query of one frame reads: all frames in one half, its own in the other."""
+        own = slice(frame, frame + 1)
+        return self._replace(joint_key=self.joint_key[:, own], joint_value=self.joint_value[:, own])
+
+
+class PastFrames:
+    """Keys and values of the frames decoded so far, for queries that come frame by frame.
+
+    Only the half that looks along time needs them.
+
+    Args:
+        num_frames: Frames that will come.
+    """
+
+    def __init__(self, num_frames: int) -> None:
+        self.num_frames = num_frames
+        self.length = 0
+        self._so_far: tuple[Tensor, Tensor] | None = None
+
+    def append(self, new: KeysValues) -> KeysValues:
+        """Keep one more frame.
+
+        Args:
+            new: Of one frame.
+
+        Returns:
+            What this frame's query reads: of the half along time all frames so far.
+        """
+        frame, self.length = self.length, self.length + 1
+        halves = new.time_key, new.time_value
+        if torch.is_grad_enabled():  # a backward pass needs each state as it was read
+            if self._so_far is not None:
+                halves = [torch.cat(pair, dim=3) for pair in zip(self._so_far, halves, strict=True)]
+            self._so_far = tuple(halves)
+            return KeysValues(*halves, new.joint_key, new.joint_value)
+        if self._so_far is None:
+            B, J, heads, _, c = new.time_key.shape
+            self._so_far = tuple(half.new_empty(B, J, heads, self.num_frames, c) for half in halves)
+        for kept, half in zip(self._so_far, halves, strict=True):
+            kept[:, :, :, frame] = half[:, :, :, 0]
+        past = (kept[:, :, :, : self.length] for kept in self._so_far)
+        return KeysValues(*past, new.joint_key, new.joint_value)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, causal: bool = False) -> Tensor:
+    """Attention of (B, M, heads, L, c) to (B, M, heads, S, c), M not mixed, to (B, M, L, C / 2)."""
+    B, M, heads, L, c = query.shape
+    # (B * M, heads, ., c), the kernel's shape
+    query, key, value = (tokens.flatten(0, 1) for tokens in (query, key, value))
+    out = F.scaled_dot_product_attention(query, key, value, is_causal=causal)
+    return out.transpose(1, 2).reshape(B, M, L, heads * c)
 
 
 @MODELS.register_module()
@@ -26,7 +82,8 @@ class STCAttention(nn.Module):
     itself over all frames; in the other, a joint attends to all joints of its frame. The halves'
     outputs are joined. (Document, section STCFormer; Tang et al., CVPR 2023, section 3.2.)
 
-    The memory has as many frames and joints as the query; :class:`STCTimeMap` makes it so.
+    The memory has as many frames and joints as the query; :class:`STCTimeMap` makes it so. Queries
+    may also come frame by frame, see :meth:`KeysValues.at` and :class:`PastFrames`.
 
     Args:
         channels: Channels C of query and memory.
@@ -46,29 +103,45 @@ class STCAttention(nn.Module):
         self.query = nn.Linear(channels, channels)
         self.key_value = nn.Linear(channels, 2 * channels)
 
-    def forward(self, query: Tensor, memory: Tensor | None = None, causal: bool = False) -> Tensor:
+    def forward(
+        self, query: Tensor, memory: Tensor | KeysValues | None = None, causal: bool = False
+    ) -> Tensor:
         """Attend.
 
         Args:
             query: (B, T, J, C).
-            memory: (B, T, J, C) to take keys and values from; the query itself if None.
+            memory: (B, T, J, C) to take keys and values from, or these as :meth:`project` or
+                :class:`PastFrames` give them; the query itself if None.
             causal: Whether a frame sees only itself and the frames before it.
 
         Returns:
             (B, T, J, C).
         """
-        memory = query if memory is None else memory
+        if not isinstance(memory, KeysValues):
+            memory = self.project(query if memory is None else memory)
         time_query, joint_query = self.query(query).chunk(2, dim=-1)  # (B, T, J, C / 2) each
-        key, value = self.key_value(memory).chunk(2, dim=-1)
-        time_key, joint_key = key.chunk(2, dim=-1)
-        time_value, joint_value = value.chunk(2, dim=-1)
-        along_time = _attend(
-            *(half.transpose(1, 2) for half in (time_query, time_key, time_value)),  # (B, J, T, ·)
-            self.num_heads,
-            causal,
-        ).transpose(1, 2)
-        along_joints = _attend(joint_query, joint_key, joint_value, self.num_heads, False)
-        return torch.cat([along_time, along_joints], dim=-1)
+        time_query, joint_query = self._along_time(time_query), self._along_joints(joint_query)
+        over_time = _attend(time_query, memory.time_key, memory.time_value, causal)
+        over_joints = _attend(joint_query, memory.joint_key, memory.joint_value)
+        return torch.cat([over_time.transpose(1, 2), over_joints], dim=-1)
+
+    def project(self, memory: Tensor) -> KeysValues:
+        """Keys and values of a memory (B, T, J, C), to be read once or, frame by frame, often."""
+        time_key, joint_key, time_value, joint_value = self.key_value(memory).chunk(4, dim=-1)
+        return KeysValues(
+            self._along_time(time_key).contiguous(),  # else each read would copy it
+            self._along_time(time_value).contiguous(),
+            self._along_joints(joint_key),
+            self._along_joints(joint_value),
+        )
+
+    def _along_time(self, tokens: Tensor) -> Tensor:
+        """(B, T, J, C / 2) to (B, J, heads, T, c)."""
+        return tokens.unflatten(-1, (self.num_heads, -1)).permute(0, 2, 3, 1, 4)
+
+    def _along_joints(self, tokens: Tensor) -> Tensor:
+        """(B, T, J, C / 2) to (B, T, heads, J, c)."""
+        return tokens.unflatten(-1, (self.num_heads, -1)).permute(0, 1, 3, 2, 4)
 
 
 @MODELS.register_module()

@@ -6,7 +6,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from projects.forecasting.attention import STCAttention, STCTimeMap
+from projects.forecasting.attention import KeysValues, PastFrames, STCAttention, STCTimeMap
 from projects.forecasting.baselines import repeat_last_pose
 from projects.forecasting.forecaster import PoseForecaster, check_sizes
 
@@ -66,9 +66,24 @@ class DecoderBlock(nn.Module):
         self.ffn_norm = nn.LayerNorm(channels)
         self.ffn = FeedForward(channels, ffn_ratio)
 
-    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
-        """(B, T', J, C) and the memory, of the same shape, to the same shape."""
-        x = x + self.attention(self.attention_norm(x), causal=True)
+    def forward(
+        self, x: Tensor, memory: Tensor | KeysValues, past: PastFrames | None = None
+    ) -> Tensor:
+        """One pass over all frames, or one more frame.
+
+        Args:
+            x: (B, T', J, C), or (B, 1, J, C) of the next frame if ``past`` is given.
+            memory: (B, T', J, C), or what ``cross_attention`` reads of it.
+            past: Frames that went through this block before; takes in the new one.
+
+        Returns:
+            The shape of ``x``.
+        """
+        normed = self.attention_norm(x)
+        if past is None:
+            x = x + self.attention(normed, causal=True)
+        else:
+            x = x + self.attention(normed, past.append(self.attention.project(normed)))
         x = x + self.cross_attention(self.cross_norm(x), memory)
         return x + self.ffn(self.ffn_norm(x))
 
@@ -126,7 +141,7 @@ class STCFormer(PoseForecaster):
         check_sizes(num_blocks=num_blocks)
         self.decoder_query = decoder_query
         self.embed_observed = nn.Linear(self.in_channels, channels)
-        self.embed_query = nn.Linear(3, channels)
+        self.embed_query = nn.Linear(self.query_channels, channels)
         self.position_embedding: nn.ParameterDict | None = None
         if position_embedding:
             shapes = dict(
@@ -147,23 +162,50 @@ class STCFormer(PoseForecaster):
             DecoderBlock(channels, num_heads, ffn_ratio) for _ in range(num_blocks)
         )
         self.decoder_norm = nn.LayerNorm(channels)
-        self.head = nn.Linear(channels, 3)
+        self.head = nn.Linear(channels, self.out_channels)
 
     @property
     def sees_future(self) -> bool:
         """Whether the decoder is fed with what it is to forecast."""
         return self.decoder_query != 'last_pose'
 
+    @property
+    def query_channels(self) -> int:
+        """Numbers of each joint that the decoder starts from."""
+        return 3
+
+    @property
+    def out_channels(self) -> int:
+        """Numbers of each joint that the decoder gives."""
+        return 3
+
     def displacements(self, seen: Tensor, observed: Tensor, target: Tensor | None) -> Tensor:
         """Encoder and decoder, see :meth:`PoseForecaster.displacements`."""
         query = self._query(observed, target)
-        x = self.embed_query(query / self.unit)  # (B, T', J, C)
-        if self.position_embedding is not None:
-            x = x + self.position_embedding['query_frame'] + self.position_embedding['query_joint']
-        memory = self.memory(seen)
+        return self.decode(query / self.unit, self.memory(seen))
+
+    def decode(self, query: Tensor, memory: Tensor) -> Tensor:
+        """One pass of the decoder over all frames.
+
+        Args:
+            query: (B, T', J, ``query_channels``) in the network's unit.
+            memory: (B, T', J, C), see :meth:`memory`.
+
+        Returns:
+            (B, T', J, ``out_channels``).
+        """
+        x = self.embed(query)
         for block in self.decoder:
             x = block(x, memory)
-        return self.head(self.decoder_norm(x))  # (B, T', J, 3)
+        return self.head(self.decoder_norm(x))
+
+    def embed(self, query: Tensor, first_frame: int = 0) -> Tensor:
+        """Queries (B, F, J, ``query_channels``) of F frames from one on, to (B, F, J, C)."""
+        x = self.embed_query(query)
+        if self.position_embedding is None:
+            return x
+        frames = self.position_embedding['query_frame'][first_frame : first_frame + x.shape[1]]
+        return x + frames + self.position_embedding['query_joint']
 
     def memory(self, seen: Tensor) -> Tensor:
         """What the decoder reads of the observed frames.
