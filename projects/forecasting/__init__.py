@@ -1,5 +1,6 @@
 """Pose forecasting: models, data sets, metric and drawing. Importing it registers the plugins."""
 
+from .array_dataset import ArrayForecastDataset
 from .attention import STCAttention, STCTimeMap
 from .dataset import CMUForecastDataset, Human36MForecastDataset
 from .inferencer import ForecastInferencer
@@ -11,6 +12,7 @@ from .transforms import PackForecastInputs
 from .visualizer import ForecastVisualizationHook
 
 __all__ = [
+    'ArrayForecastDataset',
     'CMUForecastDataset',
     'STCAttention',
     'ForecastInferencer',

@@ -1,17 +1,17 @@
 """Motion capture data sets for pose forecasting: Human3.6M and CMU."""
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from projects.forecasting.motion_files import read_motion
+from projects.forecasting.motion_dataset import MotionForecastDataset, windows_of
+from projects.forecasting.motion_files import ENDINGS, load_positions, read_motion
 from projects.skeleton import CMU, HUMAN36M, Skeleton
 
 # The literature's test windows are drawn with this seed, from positions that leave room for
@@ -20,66 +20,23 @@ _PROTOCOL_SEED = 1234567890
 _PROTOCOL_OBSERVED = 50
 
 
-class MotionSequence(NamedTuple):
-    """One motion file."""
+class PublishedMotionDataset(MotionForecastDataset):
+    """A data set of the literature: its skeleton, its actions and splits, its fixed test windows.
 
-    path: Path
-    action: str
-    positions: np.ndarray
-    """(T, J, 3) float32 forecast joints at the data set's frame rate, millimetres."""
-
-
-def list_missing(paths: Sequence[Path]) -> str:
-    """Missing files by folder; a folder that is missing itself stands for all of its files."""
-    folders: dict[Path, list[str]] = {}
-    for path in paths:
-        folders.setdefault(path.parent, []).append(path.name)
-    return '; '.join(
-        f'{folder}: {", ".join(names)}' if folder.is_dir() else f'{folder} (no such folder)'
-        for folder, names in folders.items()
-    )
-
-
-def windows_of(starts: Iterable[tuple[int, np.ndarray]]) -> np.ndarray:
-    """Windows as one array of records.
-
-    Args:
-        starts: Pairs of a sequence's index and its windows' first frames.
-
-    Returns:
-        (N,) records of ``sequence`` and ``start``, sequence by sequence.
-    """
-    kind = np.dtype([('sequence', np.int32), ('start', np.int32)])
-    parts = [np.empty(0, kind)]
-    for sequence, frames in starts:
-        part = np.empty(len(frames), kind)
-        part['sequence'], part['start'] = sequence, frames
-        parts.append(part)
-    return np.concatenate(parts)
-
-
-class MotionForecastDataset(BaseDataset, ABC):
-    """Windows of observed and forecast frames out of motion files.
-
-    A sample is ``dict(motion=(num_frames + num_frames_out, J, 3) float32 mm, action, path,
-    start)``; J counts the skeleton's forecast joints. Subclasses name the files.
+    Files hold exponential maps as text; global rotation and translation are removed.
 
     Args:
         data_root: Folder of the data set.
         split: ``'train'``, ``'val'`` or ``'test'``.
-        num_frames: Observed frames of a window.
-        num_frames_out: Forecast frames of a window.
-        stride: Frames from one window's start to the next one's.
         samples_per_action: Instead of all windows, draw this many an action by the literature's
             fixed rule (8: Martinez et al. 2017; 256: Mao et al. 2020), so that results compare.
         actions: Actions to read; all of the data set if None.
-        fraction: Share of the windows to use, evenly spread over the data.
         frame_step: Take every n-th frame of the files; 2 turns 50 frames a second into 25.
         cache_dir: Where parsed files are kept, see ``projects.files.default_cache_dir``.
-        pipeline: Transforms of a sample.
-        kwargs: Further options of mmengine's ``BaseDataset``: ``test_mode``, ``indices``, ...
+        kwargs: Further options of :class:`MotionForecastDataset`.
 
     Raises:
+        FileNotFoundError: If none of the files is there.
         ValueError: If an option is out of range, a file malformed, or no window remains.
     """
 
@@ -92,66 +49,31 @@ class MotionForecastDataset(BaseDataset, ABC):
         self,
         data_root: str,
         split: str,
-        num_frames: int = 10,
-        num_frames_out: int = 25,
-        stride: int = 1,
         samples_per_action: int | None = None,
         actions: Sequence[str] | None = None,
-        fraction: float = 1.0,
         frame_step: int = 2,
         cache_dir: str | None = None,
-        pipeline: Sequence[dict | Any] = (dict(type='PackForecastInputs'),),
         **kwargs: Any,
     ) -> None:
         if split not in self.splits:
             raise ValueError(f'split is {split!r}, expected one of {self.splits}')
-        for name, value in dict(
-            num_frames=num_frames,
-            num_frames_out=num_frames_out,
-            stride=stride,
-            frame_step=frame_step,
-        ).items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f'{name} is {value!r}, expected a whole number of 1 or more')
-        if not 0 < fraction <= 1:
-            raise ValueError(f'fraction is {fraction!r}, expected a number above 0 and at most 1')
-        if samples_per_action is not None:
-            room = dict(num_frames=_PROTOCOL_OBSERVED, num_frames_out=self.protocol_frames_out)
-            for name, value in dict(num_frames=num_frames, num_frames_out=num_frames_out).items():
-                if value > room[name]:
-                    raise ValueError(
-                        f'{name} is {value}: the fixed test windows of samples_per_action leave '
-                        f'room for at most {room[name]}'
-                    )
         unknown = sorted(set(actions or ()) - set(self.all_actions))
         if unknown:
             raise ValueError(f'actions {unknown} are not among {sorted(self.all_actions)}')
-        self.split = split
-        self.num_frames = num_frames
-        self.num_frames_out = num_frames_out
-        self.stride = stride
         self.samples_per_action = samples_per_action
-        self.actions = tuple(actions) if actions else self.all_actions
-        self.fraction = fraction
-        self.frame_step = frame_step
         self.cache_dir = Path(cache_dir) if cache_dir else None
-        self.sequences: list[MotionSequence] = []
         super().__init__(
-            data_root=data_root,
+            data_root,
+            split,
+            actions=actions or self.all_actions,
+            frame_step=frame_step,
             metainfo=self.describe(),
-            pipeline=list(pipeline),
-            serialize_data=False,  # the windows are one array already, which workers share
             **kwargs,
         )
 
     @classmethod
     def describe(cls) -> dict[str, list]:
-        """What metrics and drawings need to know of the joints, as the data set's meta information.
-
-        ``joint_names`` and ``left_joints`` of the forecast joints, ``all_joint_weights`` for the
-        average over all of the skeleton's joints, ``static_positions`` of the joints that never
-        move, and ``limbs`` as index pairs into the forecast joints followed by the static ones.
-        """
+        """The meta information, see :class:`MotionForecastDataset`."""
         skeleton = cls.skeleton
         return dict(
             joint_names=[skeleton.joint_names[joint] for joint in skeleton.forecast_joints],
@@ -159,84 +81,59 @@ class MotionForecastDataset(BaseDataset, ABC):
             all_joint_weights=skeleton.all_joint_weights().tolist(),
             static_positions=skeleton.static_positions().tolist(),
             limbs=skeleton.limbs(),
+            up=[0, 1, 0],
         )
 
-    @property
-    def window(self) -> int:
-        """Frames of a sample, observed and forecast."""
-        return self.num_frames + self.num_frames_out
+    def read(self, path: Path) -> list[np.ndarray]:
+        """The one person of a text file, or the people of an array's file.
 
-    @abstractmethod
-    def motion_files(self) -> list[tuple[str, Path]]:
-        """Action and path of every file of the split, in a fixed order, present or not."""
-
-    def load_data_list(self) -> np.ndarray:
-        """Read the files and list the windows.
-
-        Returns:
-            (N,) records of ``sequence``, an index into ``sequences``, and ``start``, a frame.
+        Args:
+            path: A text file of exponential maps, or ``.npy`` or ``.npz``, see :meth:`from_array`.
         """
-        files = self.motion_files()
-        missing = [path for _, path in files if not path.is_file()]
+        if Path(path).suffix in ENDINGS:
+            return self.from_array(load_positions(path), str(path))
+        positions = read_motion(path, self.skeleton, self.cache_dir)
         joints = list(self.skeleton.forecast_joints)
-        for action, path in files:
-            if path not in missing:
-                positions = read_motion(path, self.skeleton, self.cache_dir)
-                positions = np.ascontiguousarray(positions[:: self.frame_step, joints])
-                self.sequences.append(MotionSequence(path, action, positions))
-        if not self.sequences:
-            raise FileNotFoundError(
-                f'{self.data_root}: none of the {len(files)} files of split {self.split!r} is '
-                f"there, such as {files[0][1] if files else '<no files>'}; the method's README "
-                'shows the layout, tools/datasets/make_synthetic.py writes data to try it on'
-            )
-        if missing:
-            print_log(
-                f'{type(self).__name__}: {len(missing)} of {len(files)} files of split '
-                f'{self.split!r} are missing and left out: {list_missing(missing)}',
-                logger='current',
-                level=logging.WARNING,
-            )
-        if self.samples_per_action is None:
-            windows = self._all_windows()
-        else:
-            windows = self._protocol_windows(self.samples_per_action)
-        if self.fraction < 1 and len(windows):
-            count = max(1, round(self.fraction * len(windows)))
-            windows = windows[np.linspace(0, len(windows) - 1, count).round().astype(int)]
-        if not len(windows):
-            longest = max(len(sequence.positions) for sequence in self.sequences)
-            raise ValueError(
-                f'{self.data_root}: no sequence of split {self.split!r} holds a window of '
-                f'{self.window} frames; the longest has {longest}'
-            )
-        return windows
+        return [np.ascontiguousarray(positions[:: self.frame_step, joints])]
 
-    def _all_windows(self) -> np.ndarray:
-        ends = [len(sequence.positions) - self.window + 1 for sequence in self.sequences]
-        return windows_of((i, np.arange(0, max(end, 0), self.stride)) for i, end in enumerate(ends))
+    def from_array(self, positions: np.ndarray, source: str) -> list[np.ndarray]:
+        """The people of an array that is at the model's frame rate already.
+
+        Args:
+            positions: (T, P, J, 3) millimetres, of the forecast joints or of all joints of the
+                skeleton, global rotation and translation removed.
+            source: What messages call it.
+        """
+        joints = self.skeleton.forecast_joints
+        if positions.shape[2] == self.skeleton.num_joints:
+            positions = positions[:, :, list(joints)]
+        if positions.shape[2] != len(joints):
+            raise ValueError(
+                f'{source}: has {positions.shape[2]} joints, expected {len(joints)} or '
+                f'{self.skeleton.num_joints} of skeleton {self.skeleton.name!r}'
+            )
+        return list(positions.swapaxes(0, 1).astype(np.float32, order='C'))
+
+    def list_windows(self) -> np.ndarray:
+        """All windows, or the fixed ones; see :class:`PublishedMotionDataset`."""
+        if self.samples_per_action is None:
+            return super().list_windows()
+        room = dict(num_frames=_PROTOCOL_OBSERVED, num_frames_out=self.protocol_frames_out)
+        for name, most in room.items():
+            if getattr(self, name) > most:
+                raise ValueError(
+                    f'{name} is {getattr(self, name)}: the fixed test windows of '
+                    f'samples_per_action leave room for at most {most}'
+                )
+        return self._protocol_windows(self.samples_per_action)
 
     @abstractmethod
     def _protocol_windows(self, samples: int) -> np.ndarray:
         """The literature's fixed windows; where they lie differs between the data sets."""
 
-    def get_data_info(self, idx: int) -> dict[str, Any]:
-        """The sample ``idx`` before its pipeline."""
-        info = self.data_list[idx]
-        sequence = self.sequences[info['sequence']]
-        start = int(info['start'])
-        return dict(
-            motion=sequence.positions[start : start + self.window],
-            num_frames=self.num_frames,
-            action=sequence.action,
-            path=str(sequence.path),
-            start=start,
-            sample_idx=idx,
-        )
-
 
 @DATASETS.register_module()
-class Human36MForecastDataset(MotionForecastDataset):
+class Human36MForecastDataset(PublishedMotionDataset):
     """Human3.6M in the classic exponential-map text layout.
 
     ``data_root`` holds ``S1/walking_1.txt`` and so on: 99 comma-separated columns, 50 frames a
@@ -299,7 +196,7 @@ class Human36MForecastDataset(MotionForecastDataset):
 
 
 @DATASETS.register_module()
-class CMUForecastDataset(MotionForecastDataset):
+class CMUForecastDataset(PublishedMotionDataset):
     """CMU motion capture as used in pose forecasting.
 
     ``data_root`` holds ``train/walking/walking_1.txt`` and so on: 117 comma-separated columns, of

@@ -1,6 +1,7 @@
-"""Reading motion capture text files, and the cache that makes the second read fast."""
+"""Reading motion files: text, with a cache that makes the second read fast, and arrays."""
 
 import hashlib
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from projects.skeleton import Skeleton
 
 # Raised whenever the same file would yield other positions than before.
 _CACHE_VERSION = 1
+
+ENDINGS = ('.npy', '.npz')
+"""Of the files that hold arrays."""
 
 
 def parse_motion(path: Path, num_columns: int) -> np.ndarray:
@@ -90,4 +94,71 @@ def read_motion(path: Path, skeleton: Skeleton, cache_dir: Path | None = None) -
             np.save(partial, positions)
     except OSError:
         pass  # a full or read-only disk costs time, never the run
+    return positions
+
+
+def load_positions(path: Path, key: str = 'positions') -> np.ndarray:
+    """Joint positions of an array's file.
+
+    Args:
+        path: Ends in ``.npy``, or in ``.npz`` with the array under ``key``; (T, J, 3), or
+            (T, P, J, 3) for P people.
+        key: Name of the array in an ``.npz`` file.
+
+    Returns:
+        (T, P, J, 3), in the file's unit and number type; NaN where a joint is missing.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no array's, has none under ``key``, or as
+            :func:`check_positions`.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'{path}: no such motion file')
+    try:
+        # never with pickles, which could run code
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.lib.npyio.NpzFile):
+            with content:
+                if key not in content.files:
+                    raise ValueError(f'holds arrays {content.files}, expected one named {key!r}')
+                content = content[key]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error) or 'cut short'
+        if 'pickle' in reason:  # numpy's text is advice on how to load such a file all the same
+            reason = 'no array of numbers; Python objects are not read, for they could run code'
+        raise ValueError(f'{path}: {reason}') from error
+    return check_positions(content, str(path))
+
+
+def check_positions(positions: np.ndarray, source: str) -> np.ndarray:
+    """Check an array of joint positions.
+
+    Args:
+        positions: (T, J, 3), or (T, P, J, 3) for P people.
+        source: What messages call it.
+
+    Returns:
+        (T, P, J, 3) of the same values.
+
+    Raises:
+        ValueError: If it is of another shape, holds no frame or nobody, no numbers, or numbers
+            without end (NaN, a joint that is missing, may be).
+    """
+    shape = positions.shape
+    if positions.ndim == 3:
+        positions = positions[:, None]
+    if positions.ndim != 4 or positions.shape[3] != 3 or not positions.size:
+        raise ValueError(
+            f'{source}: has shape {shape}, expected (frames, joints, 3) or (frames, people, '
+            'joints, 3)'
+        )
+    if positions.dtype.kind not in 'fiu':
+        raise ValueError(f'{source}: holds values of type {positions.dtype}, expected numbers')
+    endless = np.isinf(positions).any(axis=(1, 2, 3))
+    if endless.any():
+        raise ValueError(
+            f'{source}: frame {int(endless.argmax())} holds an infinite coordinate, expected '
+            'finite ones, or NaN for a joint that is missing'
+        )
     return positions

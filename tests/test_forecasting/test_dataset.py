@@ -9,7 +9,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from projects.forecasting import CMUForecastDataset, Human36MForecastDataset
-from projects.forecasting.dataset import MotionSequence
+from projects.forecasting.motion_dataset import MotionSequence
 from projects.forecasting.motion_files import read_motion
 from projects.skeleton import CMU, HUMAN36M
 from tests.conftest import smooth_rotations, write_motion
@@ -195,6 +195,7 @@ def test_subset_by_indices(h36m_root):
 def test_windows_lie_inside_and_none_is_missed(frames, stride, observed, forecast):
     data = object.__new__(Human36MForecastDataset)
     data.num_frames, data.num_frames_out, data.stride = observed, forecast, stride
+    data.samples_per_action = None
     data.sequences = [MotionSequence(None, '', np.zeros((count, 1, 3))) for count in frames]
     expected = [
         (index, start)
@@ -202,4 +203,4 @@ def test_windows_lie_inside_and_none_is_missed(frames, stride, observed, forecas
         for start in range(count)
         if start % stride == 0 and start + observed + forecast <= count
     ]
-    assert [tuple(window) for window in data._all_windows().tolist()] == expected
+    assert [tuple(window) for window in data.list_windows().tolist()] == expected

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from projects.forecasting import CMUForecastDataset, Human36MForecastDataset
-from projects.forecasting.dataset import MotionForecastDataset
+from projects.forecasting.dataset import PublishedMotionDataset
 from projects.skeleton import Skeleton
 from projects.synthetic.human36m import write_human36m
 
@@ -80,7 +80,7 @@ def main() -> None:
             write_human36m(folder, subjects=(1,))
             root = Path(folder, 'dataset')
 
-        def start(cache: str) -> MotionForecastDataset:
+        def start(cache: str) -> PublishedMotionDataset:
             options = dict(cache_dir=str(Path(folder, cache)))
             return DATASETS[args.dataset](str(root), args.split, **options)
 
