@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 
 from projects.files import whole_folder
-from projects.penn_labels import known_joints, read_labels
+from projects.penn_labels import CLASS_NAMES, known_joints, read_labels
 from projects.synthetic.body import LIMB_INDEX, LIMBS
+from projects.synthetic.implements import sample_implements
 from projects.synthetic.penn_action import JOINTS, matlab_file
+from projects.synthetic.pieces import SHIFT, fixed_point, median_over_time
 from projects.synthetic.scenery import Appearance, Light, sample_background
 
 _AT = {name: index for index, name in enumerate(JOINTS)}
-_SHIFT = 4  # OpenCV's sub-pixel bits
 _CORNERS = 12
 _ANGLES = np.arange(_CORNERS) * 2 * np.pi / _CORNERS
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=-1)
@@ -105,6 +106,7 @@ def render_skeletons(
     image_size: tuple[int, int] = (171, 128),
     draw_hidden: bool = True,
     difficulty: float = 0.3,
+    implements: str | None = None,
 ) -> Iterator[np.ndarray]:
     """Pictures of a person in clothes, drawn through 13 joints a frame.
 
@@ -120,6 +122,9 @@ def render_skeletons(
         image_size: Width and height, px.
         draw_hidden: Whether what needs a joint that is not visible is drawn.
         difficulty: In [0, 1]: things in the room, and grain.
+        implements: The action whose things are drawn too, see
+            :func:`~projects.synthetic.implements.sample_implements`. Their chances come from a
+            child of ``rng``, so that all else is as it is without them.
 
     Yields:
         T pictures (H, W, 3) uint8, BGR.
@@ -139,7 +144,12 @@ def render_skeletons(
         raise ValueError(f'image_size is {image_size!r}, expected width and height of at least 32')
     if not 0 <= difficulty <= 1:
         raise ValueError(f'difficulty is {difficulty!r}, expected a number in [0, 1]')
-    return _pictures(joints, visible, known, rng, tuple(image_size), draw_hidden, difficulty)
+    if implements is not None and implements not in CLASS_NAMES:
+        raise ValueError(
+            f'implements is {implements!r}, expected an action: {", ".join(CLASS_NAMES)}'
+        )
+    size = tuple(image_size)
+    return _pictures(joints, visible, known, rng, size, draw_hidden, difficulty, implements)
 
 
 def _pictures(
@@ -150,6 +160,7 @@ def _pictures(
     size: tuple[int, int],
     draw_hidden: bool,
     difficulty: float,
+    action: str | None,
 ) -> Iterator[np.ndarray]:
     frames = len(joints)
     look = Appearance.sample(rng)
@@ -171,8 +182,8 @@ def _pictures(
     )  # (T, balls, 2)
     radii = np.maximum(look.girth * _RADII * scale[:, None], 0.6)  # (T, balls)
     rims = radii[..., None, None] * _CIRCLE  # (T, balls, corners, 2)
-    outlines = _fixed(centers[:, :, None] + rims)
-    lit = _fixed(centers[:, :, None] + 0.7 * rims - 0.12 * radii[..., None, None])
+    outlines = fixed_point(centers[:, :, None] + rims)
+    lit = fixed_point(centers[:, :, None] + 0.7 * rims - 0.12 * radii[..., None, None])
     # far out points would overflow OpenCV's fixed-point numbers
     near = (np.abs(centers).max(axis=-1) < 20 * max(size)) & (radii < 20 * max(size))
     near = np.logical_and.reduceat(near, _STARTS[:-1], axis=1)  # (T, shapes)
@@ -182,15 +193,25 @@ def _pictures(
     # 0: hidden limbs, 1: the trunk, 2: visible limbs
     layer = np.where(_IS_LIMB, np.where(hidden, 0, 2), 1)
     order = np.argsort(layer, axis=1, kind='stable')
+    things = []
+    if action is not None:
+        things = sample_implements(action, joints, usable, scale, size, rng.spawn(1)[0])
     colours = [look.colours[colour] for colour, *_ in _SHAPES]
     dark = [tuple(0.68 * value for value in colour) for colour in colours]
     for frame in range(frames):
         image = background.copy()
-        for shape in order[frame][drawn[frame, order[frame]]]:
-            balls = frame, slice(_STARTS[shape], _STARTS[shape + 1])
-            for corners, colour in ((outlines, dark[shape]), (lit, colours[shape])):
-                hull = cv2.convexHull(corners[balls].reshape(-1, 2))
-                cv2.fillConvexPoly(image, hull, colour, cv2.LINE_AA, _SHIFT)
+        shapes = order[frame][drawn[frame, order[frame]]]
+        seen = [thing for thing in things if thing.shown[frame]]
+        of_shapes, of_things = layer[frame, shapes], [thing.layer_at(frame) for thing in seen]
+        for now in range(4):
+            for thing, its in zip(seen, of_things, strict=True):
+                if its == now:
+                    thing.draw(image, frame)
+            for shape in shapes[of_shapes == now]:
+                balls = frame, slice(_STARTS[shape], _STARTS[shape + 1])
+                for corners, colour in ((outlines, dark[shape]), (lit, colours[shape])):
+                    hull = cv2.convexHull(corners[balls].reshape(-1, 2))
+                    cv2.fillConvexPoly(image, hull, colour, cv2.LINE_AA, SHIFT)
         yield light.apply(image, frame)
 
 
@@ -227,12 +248,6 @@ def _trunk_joints(
     return joints, usable
 
 
-def _fixed(points: np.ndarray) -> np.ndarray:
-    """Points in OpenCV's fixed-point coordinates."""
-    limit = 1 << 24
-    return np.rint(np.clip(points * (1 << _SHIFT), -limit, limit)).astype(np.int32)
-
-
 def person_scale(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
     """How large the person is seen in each frame.
 
@@ -254,9 +269,7 @@ def person_scale(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
     if not found.any():
         return found
     found = np.where(found > 0, found, np.median(found[found > 0]))
-    # scipy's median filter gives 0 for arrays that are shorter than its window
-    padded = np.pad(found, _STEADY // 2, mode='edge')
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, _STEADY), axis=-1)
+    return median_over_time(found, _STEADY)
 
 
 def write_skeleton_videos(
@@ -266,6 +279,7 @@ def write_skeleton_videos(
     short_side: int = 128,
     draw_hidden: bool = True,
     difficulty: float = 0.3,
+    implements: bool = False,
     seed: int = 0,
     progress: Callable[[Path], None] | None = None,
 ) -> list[Path]:
@@ -280,6 +294,9 @@ def write_skeleton_videos(
         short_side: Of the pictures, px; they keep the proportions of the published ones.
         draw_hidden: See :func:`render_skeletons`.
         difficulty: See :func:`render_skeletons`.
+        implements: Whether the things that the label's action is done with are drawn too: a bat, a
+            barbell, a rope. They tell of the class as in real frames, but they follow from the
+            label: a clip always has the thing of its class, where its hands are known.
         seed: Not negative.
         progress: Called with each finished label file, which lies there only in the end.
 
@@ -318,6 +335,7 @@ def write_skeleton_videos(
                 image_size=size,
                 draw_hidden=draw_hidden,
                 difficulty=difficulty,
+                implements=_action(source, fields) if implements else None,
             )
             folder = Path('frames', source.stem)
             (partial / folder).mkdir(parents=True)
@@ -332,6 +350,17 @@ def write_skeleton_videos(
             if progress is not None:
                 progress(paths[-1])
     return paths
+
+
+def _action(source: Path, fields: dict[str, np.ndarray]) -> str:
+    """The class that a label file names."""
+    found = np.ravel(fields.get('action', ''))
+    action = str(found[0]) if found.size else ''
+    if action not in CLASS_NAMES:
+        raise ValueError(
+            f"{source}: field 'action' is {action!r}, expected one of {', '.join(CLASS_NAMES)}"
+        )
+    return action
 
 
 def _scaled(

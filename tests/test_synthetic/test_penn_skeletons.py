@@ -221,6 +221,37 @@ def test_a_clip_is_the_same_alone(labels, tmp_path):
         assert other.read_bytes() == path.read_bytes()
 
 
+def test_things_are_drawn_by_option_and_the_labels_stay(labels, tmp_path):
+    fields = {k: v for k, v in loadmat(labels / '0009.mat').items() if not k.startswith('__')}
+    savemat(labels / '0010.mat', {**fields, 'action': 'pushup'})
+    files = sorted(labels.iterdir())
+    for name in ('without', 'with'):
+        write_skeleton_videos(files, tmp_path / name, short_side=64, implements=name == 'with')
+    same = {}
+    for path in sorted((tmp_path / 'with').rglob('*.*')):
+        other = tmp_path / 'without' / path.relative_to(tmp_path / 'with')
+        key = path.parent.name if path.suffix == '.jpg' else 'labels'
+        same.setdefault(key, []).append(other.read_bytes() == path.read_bytes())
+    assert same == {
+        '0007': [False] * 4,
+        '0009': [False] * 4,
+        '0010': [True] * 4,
+        'labels': [True] * 3,
+    }
+
+
+@pytest.mark.parametrize('action', ['juggle', None])
+def test_things_of_an_unknown_action_are_refused(labels, tmp_path, action):
+    path = labels / '0009.mat'
+    fields = {k: v for k, v in loadmat(path).items() if not k.startswith('__')}
+    fields |= {'action': action}
+    savemat(path, {name: value for name, value in fields.items() if value is not None})
+    with pytest.raises(ValueError, match=r"0009.mat: field 'action' is '(juggle)?', expected one"):
+        write_skeleton_videos([path], tmp_path / 'drawn', short_side=48, implements=True)
+    assert not (tmp_path / 'drawn').exists()
+    assert write_skeleton_videos([path], tmp_path / 'drawn', short_side=48)
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
@@ -271,6 +302,18 @@ def test_command_draws_and_says_what(labels, tmp_path, capsys):
     assert '1 clips' in said
     assert 'squat' in said
     assert [path.name for path in (out / 'labels').iterdir()] == ['0007.mat']
+
+
+def test_command_draws_things(labels, tmp_path, capsys):
+    frames = []
+    for option in ('', '--implements'):
+        out = tmp_path / f'drawn{option}'
+        make_synthetic.main(
+            f'penn-skeletons --labels {labels} --out {out} --short-side 48 {option}'.split()
+        )
+        frames.append((out / 'frames' / '0009' / '000001.jpg').read_bytes())
+    assert frames[0] != frames[1]
+    assert '2 clips' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

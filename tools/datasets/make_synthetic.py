@@ -617,6 +617,11 @@ def add_penn_skeletons(formats: argparse._SubParsersAction) -> None:
     parser.add_argument(
         '--no-hidden', action='store_true', help='leaves out what needs a joint that is not visible'
     )
+    parser.add_argument(
+        '--implements',
+        action='store_true',
+        help='draws what the action is done with too: bat, racket, barbell, ball, rope, guitar',
+    )
 
 
 def _check_penn_skeletons(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -640,6 +645,7 @@ def make_penn_skeletons(args: argparse.Namespace, console: Console) -> None:
             args.out,
             short_side=args.short_side,
             draw_hidden=not args.no_hidden,
+            implements=args.implements,
             difficulty=args.difficulty,
             seed=args.seed,
             progress=lambda path: progress.advance(task),
