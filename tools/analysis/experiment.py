@@ -63,6 +63,24 @@ def load_config(
     return cfg
 
 
+def set_epochs(cfg: Config, epochs: int) -> None:
+    """Make a training shorter or longer; rates that fall by epochs to its end still do.
+
+    Args:
+        cfg: The config, changed in place.
+        epochs: Of the training.
+    """
+    before, cfg.train_cfg.max_epochs = cfg.train_cfg.max_epochs, epochs
+    cfg.train_cfg.val_interval = min(cfg.train_cfg.get('val_interval', 1), epochs)
+    for scheduler in cfg.get('param_scheduler') or []:
+        if not scheduler.get('by_epoch', True):
+            continue
+        if scheduler.get('end') == before:
+            scheduler.end = epochs
+        if 'T_max' in scheduler:
+            scheduler.T_max = max(1, scheduler.T_max + epochs - before)
+
+
 def train_and_test(cfg: Config, work_dir: Path) -> dict[str, float]:
     """All scores of the last epoch on the test data.
 
@@ -72,6 +90,44 @@ def train_and_test(cfg: Config, work_dir: Path) -> dict[str, float]:
     """
     runner = train(cfg, work_dir)
     return {name: float(value) for name, value in runner.test().items()}
+
+
+def test_best(runner: Runner, score: str) -> dict[str, float]:
+    """All scores of the best checkpoint on the test data.
+
+    Args:
+        runner: As :func:`train` returns it; it has the best checkpoint's weights afterwards.
+        score: By which that checkpoint was chosen.
+
+    Returns:
+        The scores, and ``validation``: the checkpoint's validation score. Of a training that
+        diverged before its first validation, those of the last weights, and no number.
+
+    Raises:
+        ValueError: If no best checkpoint was kept.
+    """
+    hub = runner.message_hub
+    # not looked for in the folder, where an interrupted training may have left another one
+    best, validation = hub.get_info('best_ckpt'), hub.get_info('best_score', np.nan)
+    if best is not None:
+        runner.load_checkpoint(best)
+    elif np.isfinite(hub.get_scalar(f'val/{score}').data[0]).any():
+        raise ValueError(
+            f'{runner.work_dir}: no best checkpoint was kept, expected '
+            f'default_hooks.checkpoint.save_best to be {score!r}'
+        )
+    scores = {name: float(value) for name, value in runner.test().items()}
+    return dict(scores, validation=float(validation))
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    Args:
+        head: Names of the columns.
+        lines: Cells, line by line.
+    """
+    return '\n'.join(f'| {" | ".join(line)} |' for line in [head, ['---'] * len(head), *lines])
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:

@@ -14,7 +14,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from experiment import Record, data_root_options, train
+from experiment import Record, data_root_options, test_best, train
 from mmengine.config import Config, DictAction
 
 from projects.poserac.metric import PROTOCOLS
@@ -63,18 +63,9 @@ def train_cell(cfg: Config, work_dir: Path) -> dict[str, float]:
     Raises:
         ValueError: If the config keeps no best checkpoint.
     """
-    runner = train(cfg, work_dir)
-    history = runner.message_hub.get_scalar('val/salient/loss').data[0]
-    # not looked for in the folder, where an interrupted training may have left another one
-    best = runner.message_hub.get_info('best_ckpt')
-    if best is None:
-        raise ValueError(
-            f'{work_dir}: no best checkpoint was kept, expected default_hooks.checkpoint.save_best '
-            "to be 'salient/loss'"
-        )
-    runner.load_checkpoint(best)
-    scores = runner.test()
-    return {**scores, 'salient/loss': float(min(history))}
+    scores = test_best(train(cfg, work_dir), 'salient/loss')
+    scores['salient/loss'] = scores.pop('validation')
+    return scores
 
 
 def table(results: dict[str, dict], score: str, layers: list[int], heads: list[int]) -> str:
