@@ -140,8 +140,8 @@ def as_table(modules: Sequence[Attention]) -> Table:
     Args:
         modules: Of :func:`measure`.
     """
-    columns = ('head', 'entropy: time', 'joints', 'L1 in place', 'L1 sorted')
-    table = Table(title='Entropy as a share of that of equal weights')
+    columns = ('head', 'time', 'joints', 'L1 in place', 'L1 sorted')
+    table = Table(title='Entropy as a share of that of equal weights, and distance')
     table.add_column('module', no_wrap=True)
     for column in columns:
         table.add_column(column, justify='right')
