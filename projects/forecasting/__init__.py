@@ -2,26 +2,38 @@
 
 from .array_dataset import ArrayForecastDataset
 from .attention import STCAttention, STCTimeMap
+from .autoregressive import STCFormerAutoregressive
+from .convstgat import ConvSTGAT, GraphAttention
 from .dataset import CMUForecastDataset, Human36MForecastDataset
 from .inferencer import ForecastInferencer
 from .losses import ForecastMPJPELoss
 from .metric import ForecastMPJPE
+from .mlp import MotionMLP
 from .rollout import roll_out
+from .stacformer import STACFormer
 from .stcformer import STCFormer
+from .sttformer import STABlock, STTFormer
 from .transforms import PackForecastInputs
 from .visualizer import ForecastVisualizationHook
 
 __all__ = [
     'ArrayForecastDataset',
     'CMUForecastDataset',
+    'ConvSTGAT',
     'STCAttention',
     'ForecastInferencer',
     'ForecastMPJPE',
     'ForecastVisualizationHook',
     'Human36MForecastDataset',
     'ForecastMPJPELoss',
+    'GraphAttention',
+    'MotionMLP',
     'PackForecastInputs',
+    'STABlock',
+    'STACFormer',
     'STCFormer',
+    'STCFormerAutoregressive',
     'STCTimeMap',
+    'STTFormer',
     'roll_out',
 ]

@@ -70,7 +70,11 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, causal: bool = False) -> 
     B, M, heads, L, c = query.shape
     # (B * M, heads, ., c), the kernel's shape
     query, key, value = (tokens.flatten(0, 1) for tokens in (query, key, value))
-    out = F.scaled_dot_product_attention(query, key, value, is_causal=causal)
+    if L > 1:
+        out = F.scaled_dot_product_attention(query, key, value, is_causal=causal)
+    else:  # the fused kernel of a CPU is slow with one query and many keys
+        scores = (query * c**-0.5) @ key.mT  # (B * M, heads, 1, S)
+        out = scores.softmax(dim=-1) @ value
     return out.transpose(1, 2).reshape(B, M, L, heads * c)
 
 
