@@ -1,18 +1,21 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import INFERENCERS
 from PIL import Image
 
 from projects.forecasting import ForecastVisualizationHook, Human36MForecastDataset
 from projects.forecasting.motion_files import read_motion
-from projects.forecasting.visualizer import FORECAST, TRUE, draw_forecast
+from projects.forecasting.visualizer import (
+    FORECAST,
+    TRUE,
+    _Motion,
+    _seen_from_the_side,
+    _shade,
+    draw_forecast,
+    mean_errors,
+)
 from projects.skeleton import HUMAN36M
 
-ROOT = Path(__file__).resolve().parents[2]
 META = Human36MForecastDataset.describe()
 
 
@@ -58,6 +61,68 @@ def test_future_need_not_be_known(window, tmp_path):
     assert forecast > 1e-3
 
 
+def test_several_forecasts_of_several_people(window, tmp_path):
+    observed, target = (np.stack([part, part[::-1]]) for part in window)
+    forecasts = {'one': target + 30, 'repeat-last-pose': 0 * target}
+    draw_forecast(str(tmp_path / 'two.gif'), observed, forecasts, META, target=target)
+    draw_forecast(str(tmp_path / 'one.gif'), observed, forecasts, META)
+    sizes = []
+    for name in ('two', 'one'):
+        with Image.open(tmp_path / f'{name}.gif') as gif:
+            gif.seek(8)
+            sizes.append(gif.size)
+            true, forecast = colours(gif)
+        assert (true > 0) == (name == 'two')
+        assert forecast > 1e-4
+    assert sizes[0][0] == pytest.approx(3 / 2 * sizes[1][0], rel=0.01)  # a panel for the truth
+
+
+@pytest.mark.parametrize(
+    'forecast',
+    [dict(one=np.zeros((5, 22, 3)), two=np.zeros((4, 22, 3))), np.zeros((2, 5, 22, 3))],
+)
+def test_shapes_that_do_not_belong_together(window, tmp_path, forecast):
+    with pytest.raises(ValueError, match=r'has shape \(.*, expected \(1, 5, 22, 3\)'):
+        draw_forecast(str(tmp_path / 'walk.gif'), window[0], forecast, META)
+
+
+@pytest.mark.parametrize('up', [(0, 1, 0), (0, 0, 1), (1, 0, 0), (0, -1, 0), (0, 0, -1)])
+def test_up_is_up_and_nobody_is_mirrored(up):
+    axes = _seen_from_the_side(np.eye(3), up).T  # of the data's axes, in columns
+    assert np.linalg.det(axes) == pytest.approx(1)
+    np.testing.assert_array_equal(axes @ up, [0, 0, 1])
+
+
+def test_centred_people_stand_apart_and_others_where_they_are(window):
+    people = np.stack([window[0]] * 3)
+    motion = _Motion(people, dict(one=people), people, META)
+    sides = motion.observed[..., 1]
+    assert (sides[1:].min(axis=(1, 2)) > sides[:-1].max(axis=(1, 2))).all()
+    shift = motion.static[1] - motion.static[0]
+    np.testing.assert_allclose(
+        motion.forecasts['one'][1] - motion.observed[0],
+        shift[0][None, None].repeat(22, 1).repeat(4, 0),
+    )
+    assert people[0, 0, 0, 1] == window[0][0, 0, 1]
+    motion = _Motion(people, {}, None, dict(META, static_positions=[]))
+    np.testing.assert_array_equal(motion.observed[0], motion.observed[2])
+
+
+def test_errors_of_what_is_known():
+    target = np.zeros((2, 4, 3, 3), dtype=np.float32)
+    target[0, 2:] = np.nan
+    target[1, 3] = np.nan
+    forecast = np.zeros_like(target)
+    forecast[0, ..., 0], forecast[1, ..., 1] = 10, 20
+    np.testing.assert_array_equal(mean_errors(forecast, target), [15, 15, 20, np.nan])
+
+
+def test_people_differ_in_shade():
+    shades = [_shade(TRUE, person) for person in range(5)]
+    assert min(np.abs(a - b).max() for a in shades for b in shades if a is not b) > 0.04
+    assert all(((shade >= 0) & (shade <= 1)).all() for shade in shades)
+
+
 def test_only_gif(window, tmp_path):
     observed, target = window
     with pytest.raises(ValueError, match=r"'.*walk.mp4', expected a name that ends in .gif"):
@@ -91,57 +156,3 @@ def test_hook_options(tmp_path):
         ForecastVisualizationHook(enable=True)
     with pytest.raises(ValueError, match='interval is 0'):
         ForecastVisualizationHook(interval=0)
-
-
-@pytest.fixture(scope='module')
-def inferencer():
-    torch.manual_seed(0)
-    cfg = Config.fromfile(ROOT / 'configs' / 'stcformer.py')
-    cfg.model.update(channels=8, num_blocks=1)
-    return INFERENCERS.build(
-        dict(type='ForecastInferencer', model=cfg, device='cpu', show_progress=False)
-    )
-
-
-def test_inferencer_forecasts_the_window_asked_for(inferencer, h36m_root):
-    path = h36m_root / 'S5' / 'walking_1.txt'
-    (prediction,) = inferencer(str(path), start=7)['predictions']
-    positions = read_motion(path, HUMAN36M)[::2, list(HUMAN36M.forecast_joints)]
-    observed = torch.from_numpy(np.ascontiguousarray(positions[7:17]))[None]
-    with torch.no_grad():
-        forecast = inferencer.model(observed)[0].numpy()
-    np.testing.assert_allclose(prediction['forecast'], forecast, atol=0.006)
-    error = np.linalg.norm(forecast - positions[17:42], axis=-1).mean()
-    assert prediction['A-MPJPE'] == pytest.approx(error, abs=0.01)
-    assert prediction['joint_names'] == META['joint_names']
-
-
-def test_inferencer_reads_arrays(inferencer, h36m_root, tmp_path):
-    text = h36m_root / 'S5' / 'walking_1.txt'
-    positions = read_motion(text, HUMAN36M)[::2]
-    np.save(tmp_path / 'all.npy', positions)
-    np.save(tmp_path / 'kept.npy', positions[:, list(HUMAN36M.forecast_joints)])
-    inputs = [str(text), str(tmp_path / 'all.npy'), str(tmp_path / 'kept.npy')]
-    one, two, three = inferencer(inputs)['predictions']
-    assert one['forecast'] == two['forecast'] == three['forecast']
-
-
-def test_inferencer_without_a_known_future(inferencer, h36m_root, tmp_path):
-    path = h36m_root / 'S5' / 'walking_1.txt'
-    result = inferencer([str(path)], start=70, out_dir=str(tmp_path))
-    assert 'A-MPJPE' not in result['predictions'][0]
-    assert result['visualization'] == [str(tmp_path / 'S5_walking_1_frame70.gif')]
-
-
-def test_inferencer_says_what_is_wrong(inferencer, h36m_root, tmp_path):
-    path = str(h36m_root / 'S5' / 'walking_1.txt')
-    with pytest.raises(ValueError, match=r'start is 71, but the file has 80 frames.*observes 10'):
-        inferencer(path, start=71)
-    with pytest.raises(FileNotFoundError, match=r'walking_9.txt: no such motion file'):
-        inferencer(path.replace('walking_1', 'walking_9'))
-    np.save(tmp_path / 'other.npy', np.zeros((40, 17, 3)))
-    with pytest.raises(ValueError, match=r'other.npy: has shape \(40, 17, 3\), expected \(T, 22'):
-        inferencer(str(tmp_path / 'other.npy'))
-    np.save(tmp_path / 'objects.npy', np.array([{}], dtype=object))
-    with pytest.raises(ValueError, match='no array of numbers'):
-        inferencer(str(tmp_path / 'objects.npy'))
