@@ -100,6 +100,27 @@ class ForecastInferencer(MethodInferencer):
         self.frame_rate = evaluator.get('frame_rate', 25.0) if isinstance(evaluator, dict) else 25.0
         self._rivals: dict[tuple[str, str], ForecastInferencer] = {}
 
+    def _load_weights_to_model(
+        self, model: torch.nn.Module, checkpoint: dict | None, cfg: Any
+    ) -> None:
+        super()._load_weights_to_model(model, checkpoint, cfg)
+        if checkpoint is None:
+            return
+        # mmengine only logs this, and a forecast of weights half random would be compared
+        saved = checkpoint.get('state_dict', checkpoint)
+        saved = {name.removeprefix('module.'): value for name, value in saved.items()}
+        wrong = [
+            name
+            for name, value in model.state_dict().items()
+            if getattr(saved.get(name), 'shape', None) != value.shape
+        ]
+        if wrong:
+            raise ValueError(
+                f'{getattr(cfg, "filename", None) or cfg.model.type}: the checkpoint is of another '
+                f'model: {len(wrong)} of {len(model.state_dict())} weights are not in it, or are '
+                f'of another shape, such as {wrong[0]!r}'
+            )
+
     def _init_pipeline(self, cfg: Any) -> Callable:
         return Compose([])  # the data set itself prepares the inputs
 

@@ -250,7 +250,7 @@ def _lay_out(panels: int, truth: bool) -> tuple[Figure, list[Any], Any]:
     else:
         figure = Figure(figsize=(4.2 * columns, 2.1 + 3.9 * rows), dpi=80)
         whole = figure.add_gridspec(2, 1, height_ratios=(3.2 * rows, 1), hspace=0.12)
-        whole.update(left=0.64 / (4.2 * columns), right=0.98, top=1 - 0.84 / (2.1 + 3.9 * rows))
+        whole.update(left=0.74 / (4.2 * columns), right=0.98, top=1 - 0.84 / (2.1 + 3.9 * rows))
         whole.update(bottom=0.6 / (2.1 + 3.9 * rows))
         grid = whole[0].subgridspec(rows, columns, hspace=0.12, wspace=0.0)
     views = [

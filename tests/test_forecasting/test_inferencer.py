@@ -223,12 +223,15 @@ def test_wrong_rivals(inferencer, motion, rival, tmp_path):
         inferencer(motion, compare=[f'none.py:{checkpoint}'])
     with pytest.raises(FileNotFoundError, match=r'none.pth: no such checkpoint'):
         inferencer(motion, compare=[f'{config}:none.pth'])
-    cmu = small_config(
-        tmp_path / 'cmu.py', test_dataloader=dict(dataset=dict(type='CMUForecastDataset'))
-    )
+    other = small_config(tmp_path / 'other.py')
+    with pytest.raises(ValueError, match=r'other.py: the checkpoint is of another model: 2 of'):
+        inferencer(motion, compare=[(other, checkpoint)])
+    model = dict(channels=4, num_blocks=1, num_frames=30, num_frames_out=8)
+    loader = dict(dataset=dict(type='CMUForecastDataset'))
+    cmu = small_config(tmp_path / 'cmu.py', model=model, test_dataloader=loader)
     with pytest.raises(ValueError, match=r'cmu.py: joints .*expected'):
         inferencer(motion, compare=[(cmu, checkpoint)])
-    fast = small_config(tmp_path / 'fast.py', test_evaluator=dict(frame_rate=50.0))
+    fast = small_config(tmp_path / 'fast.py', model=model, test_evaluator=dict(frame_rate=50.0))
     with pytest.raises(ValueError, match=r'fast.py: frame rate 50.0, expected 25.0'):
         inferencer(motion, compare=[(fast, checkpoint)])
 
