@@ -92,7 +92,7 @@ class STTFormer(PoseForecaster):
         num_joints: int,
         channels: int = 32,
         num_blocks: int = 4,
-        num_heads: int = 4,
+        num_heads: int = 2,
         ffn_ratio: float = 1.0,
         position_embedding: bool = True,
         kernel_size: int = 3,
