@@ -114,6 +114,14 @@ def test_what_is_measured_is_that_of_the_best_checkpoint(tool, h36m_root, tmp_pa
     assert scores['fed_future'] == 0
 
 
+def test_training_loss_is_that_of_positions(tool, h36m_root, tmp_path):
+    """A model with other losses is compared by what its forecasts are wrong."""
+    path = 'configs/stcformer/stcformer_autoregressive.py'
+    line = [path, *options_of(tmp_path, h36m_root), 'model.token_loss_weight=1e9']
+    scores = tool.train_and_score(tool.load(Path(path), 0, tool.parse_args(line)), tmp_path / 'run')
+    assert 1 < scores['train'] < 1e5
+
+
 def test_a_run_that_diverged_has_a_row(tool, h36m_root, tmp_path, capsys):
     rate = 'optim_wrapper.optimizer.lr=1e30'
     tool.main(['configs/stcformer.py', *options_of(tmp_path, h36m_root), rate])
@@ -128,6 +136,17 @@ def test_groups_name_configs_that_exist(tool):
         *map(str, range(16, 28)),
         *('29', '32', '35', '36', '37', '38', '40', '41', '43'),
     ]
+    assert [row.run for row in tool.rows_of('appendix-b', None)] == [
+        *('flowing-totem-106', 'chocolate-pine-107', 'celestial-shadow-108', 'absurd-grass-109'),
+        *('giddy-frost-110', 'scarlet-fire-111', 'kind-silence-112'),
+        'fragrant-rain-115 and dry-sunset-116',
+        *('quiet-tree-152', 'generous-frog-153'),
+    ]
+    models = {
+        data: [row.path.stem for row in tool.rows_of('models', data)] for data in (None, 'cmu')
+    }
+    assert models[None] == list(tool.MODELS)
+    assert models['cmu'] == [f'{stem}_cmu' for stem in tool.MODELS]
     by_run = {row.run: row for row in appendix}
     assert by_run['icon-sponge-27'].path == Path('configs/stcformer.py')
     assert by_run['resilient-fire-20'].path.stem == 'stcformer_lr8e-3-10pct'

@@ -58,8 +58,7 @@ MODELS = {  # with the best that the document says of each
     'stcformer_autoregressive': PUBLISHED[112],
     'stacformer': '- / 138 / -',
     'convstgat': '- / 140 / -',
-    'sttformer': '',
-    'mlp': '',
+    **dict.fromkeys(('sttformer', 'mlp'), ''),
 }
 GROUPS = (*APPENDICES, 'models', 'best')
 DATA = {  # type, folder and joints
@@ -70,7 +69,7 @@ DATA = {  # type, folder and joints
 
 
 class Row(NamedTuple):
-    """A config of the tables, and the run of the document with what it says of it."""
+    """A config, and the run of the document with what that says of it."""
 
     path: Path
     run: str
@@ -87,7 +86,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--data-root', help='folder of the data set')
     parser.add_argument('--epochs', type=int, help="instead of the configs' numbers of epochs")
     parser.add_argument('--seeds', type=int, nargs='+', default=[0])
-    parser.add_argument('--out', type=Path, default=Path('work_dirs', 'forecast_tables'))
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/forecast_tables'))
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
     return parser.parse_args(argv)
 
@@ -104,9 +103,11 @@ def rows_of(name: str, data: str | None) -> list[Row]:
     """
     folder = [CONFIGS.with_suffix('.py'), *sorted(CONFIGS.glob('*.py'))]
     if name in APPENDICES:  # a config's docstring names its run
-        texts = ((path, path.read_text(encoding='utf-8')) for path in folder)
-        found = ((path, re.search(r'\brun (\w+-\w+-(\d+))', text)) for path, text in texts)
-        runs = {int(run[2]): (path, run[1]) for path, run in found if run}
+        runs = {}
+        for path in folder:
+            text = path.read_text(encoding='utf-8')
+            for run in re.findall(r'\bruns? ((?:(?:, | and )?\w+-\w+-\d+)+)', text):
+                runs[int(re.search(r'\d+', run)[0])] = path, run
         rows = [Row(*runs[n], PUBLISHED.get(n, '')) for n in APPENDICES[name] if n in runs]
     elif name in GROUPS:
         paths = {path.stem: path for path in folder}
@@ -133,8 +134,8 @@ def load(path: Path, seed: int, args: argparse.Namespace) -> Config:
     """
     root, options = args.data_root, {}
     if args.data:
-        kind, own_root, joints = DATA[args.data]
-        root = root or own_root
+        kind, default, joints = DATA[args.data]
+        root = root or default
         options = {f'{split}_dataloader.dataset.type': kind for split in ('train', 'val', 'test')}
         options['model.num_joints'] = joints
     cfg = load_config(path, seed, root, {**options, **args.cfg_options})
@@ -157,8 +158,8 @@ def train_and_score(cfg: Config, work_dir: Path) -> dict[str, float]:
     loss = scalars.get('train/loss_position', scalars['train/loss']).mean(steps)
     seconds = steps * scalars['train/time'].mean()
     best = cfg.default_hooks.checkpoint.save_best
-    scores = {name.split('/', 1)[-1]: score for name, score in test_best(runner, best).items()}
-    return scores | dict(
+    scores = test_best(runner, best).items()
+    return {name.split('/', 1)[-1]: score for name, score in scores} | dict(
         train=float(loss),
         seconds=float(seconds),
         parameters=sum(parameter.numel() for parameter in runner.model.parameters()),
@@ -221,28 +222,27 @@ def as_markdown(
 def main(argv: list[str] | None = None) -> None:
     """Entry point."""
     args = parse_args(argv)
-    rows = {row.path.stem: row for name in args.configs for row in rows_of(name, args.data)}
+    rows: dict[str, Row] = {}
+    for row in (row for name in args.configs for row in rows_of(name, args.data)):
+        rows.setdefault(row.path.stem, row)
     settings = {k: getattr(args, k) for k in ('data', 'data_root', 'epochs', 'cfg_options')}
     record = Record(args.out / 'results.json', settings)
     about = shlex.join(['python', 'tools/analysis/forecast_tables.py', *(argv or sys.argv[1:])])
     first = load(next(iter(rows.values())).path, args.seeds[0], args)
     content = [first.test_dataloader.dataset.to_dict(), first.test_evaluator]
-    baselines = {}
-    for name in BASELINES:
-        make = partial(score_baseline, name, first)
-        baselines[name] = record.result(name, content, make)
+    makers = {name: partial(score_baseline, name, first) for name in BASELINES}
+    baselines = {name: record.result(name, content, make) for name, make in makers.items()}
     results: dict[str, list[dict[str, float]]] = {}
     for seed in args.seeds:
         for stem, row in rows.items():
-            cfg = load(row.path, seed, args)
-            name = f'{stem}_seed{seed}'
-            make = partial(train_and_score, cfg, args.out / name)
-            scores = record.result(name, cfg.to_dict(), make)
+            cfg, name = load(row.path, seed, args), f'{stem}_seed{seed}'
+            run = partial(train_and_score, cfg, args.out / name)
+            scores = record.result(name, cfg.to_dict(), run)
             results.setdefault(stem, []).append(scores)
             print(f'{name}: A-MPJPE {scores["A-MPJPE"]:.1f} mm', flush=True)
             text = f'    {about}\n\nIn mm:\n\n{as_markdown(rows, results, baselines)}\n'
-            with whole_file(args.out / 'tables.md') as partial_file:
-                partial_file.write_text(text, encoding='utf-8')
+            with whole_file(args.out / 'tables.md') as file:
+                file.write_text(text, encoding='utf-8')
     print(f'\n{text}')
 
 
