@@ -5,11 +5,38 @@ published with the pose forecasting literature (Mao et al., "Learning Trajectory
 Human Motion Prediction", ICCV 2019).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from scipy.spatial.transform import Rotation
+
+_OTHER_SIDE = {'left': 'right', 'right': 'left', 'Left': 'Right', 'Right': 'Left'}
+
+
+def flip_indices(joint_names: Sequence[str]) -> list[int]:
+    """For each joint the one that it becomes in a mirror, by their names.
+
+    The other side of ``LeftFoot`` is ``RightFoot``, of ``left_hip`` ``right_hip``, of ``LThumbEnd``
+    ``RThumbEnd``. A joint that has no partner among the names becomes itself.
+
+    Args:
+        joint_names: J names.
+
+    Returns:
+        J indices; a mirror twice is none.
+    """
+    index = {name: number for number, name in enumerate(joint_names)}
+
+    def mirrored(name: str) -> str:
+        for side, other in _OTHER_SIDE.items():
+            if side in name:
+                return name.replace(side, other)
+        swapped = {'L': 'R', 'R': 'L', 'l': 'r', 'r': 'l'}.get(name[:1], '')
+        return swapped + name[1:]
+
+    return [index.get(mirrored(name), number) for number, name in enumerate(joint_names)]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from .rollout import roll_out
 from .stacformer import STACFormer
 from .stcformer import STCFormer
 from .sttformer import STABlock, STTFormer
-from .transforms import PackForecastInputs
+from .transforms import MirrorMotion, PackForecastInputs, ReverseMotion, RotateMotion
 from .visualizer import ForecastVisualizationHook
 
 __all__ = [
@@ -29,6 +29,9 @@ __all__ = [
     'GraphAttention',
     'MotionMLP',
     'PackForecastInputs',
+    'RotateMotion',
+    'ReverseMotion',
+    'MirrorMotion',
     'STABlock',
     'STACFormer',
     'STCFormer',

@@ -3,12 +3,15 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
+
+from projects.skeleton import flip_indices
 
 _NAMED_FILES = 5  # with missing joints, in a warning
 
@@ -56,7 +59,7 @@ class MotionForecastDataset(BaseDataset, ABC):
     """Windows of observed and forecast frames out of motion files.
 
     A sample is ``dict(motion=(num_frames + num_frames_out, J, 3) float32 mm, action, path,
-    start)``; J counts the joints to forecast. Subclasses name the files and read them.
+    start, flip_indices)``; J counts the joints to forecast. Subclasses name and read the files.
 
     The meta information is what metrics and drawings need to know of the joints:
     ``joint_names`` and ``left_joints`` of the forecast joints, ``all_joint_weights`` for the
@@ -123,6 +126,11 @@ class MotionForecastDataset(BaseDataset, ABC):
     def window(self) -> int:
         """Frames of a sample, observed and forecast."""
         return self.num_frames + self.num_frames_out
+
+    @cached_property
+    def flip_indices(self) -> np.ndarray:
+        """(J,) for each joint the one that it becomes in a mirror, see :mod:`projects.skeleton`."""
+        return np.array(flip_indices(self.metainfo['joint_names']))
 
     @abstractmethod
     def motion_files(self) -> list[tuple[str, Path]]:
@@ -239,5 +247,6 @@ class MotionForecastDataset(BaseDataset, ABC):
             action=sequence.action,
             path=str(sequence.path),
             start=start,
+            flip_indices=self.flip_indices,
             sample_idx=idx,
         )
