@@ -108,11 +108,11 @@ class STCFormerAutoregressive(STCFormer):
 
     def losses(self, observed: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Losses of positions and tokens; arguments as in :meth:`forward`."""
+        poses = self._query(observed, target)  # checks the target's shape
         memory = self.memory(self.seen(observed))
         if self.train_rollout:
             output = self.roll_out(memory, observed)
         else:
-            poses = self._query(observed, target)  # checks the target's shape
             if self.sampling is not None and self.training:
                 poses = self._sample(poses, observed, memory)
             output = self.decode(self.decoder_input(poses, observed), memory)
