@@ -50,7 +50,7 @@ class MirrorMotion(_RandomTransform):
             results: Of one window.
         """
         if self.drawn():
-            mirrored = results['motion'][:, results['flip_indices']]
+            mirrored = np.take(results['motion'], results['flip_indices'], axis=1)
             results['motion'] = mirrored * np.array([-1, 1, 1], dtype=mirrored.dtype)
         return results
 
