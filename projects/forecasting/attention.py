@@ -29,7 +29,8 @@ class KeysValues(NamedTuple):
 class PastFrames:
     """Keys and values of the frames decoded so far, for queries that come frame by frame.
 
-    Only the half that looks along time needs them.
+    Only the half that looks along time needs them. Gradients stay enabled, or disabled, from the
+    first frame to the last.
 
     Args:
         num_frames: Frames that will come.
@@ -38,7 +39,7 @@ class PastFrames:
     def __init__(self, num_frames: int) -> None:
         self.num_frames = num_frames
         self.length = 0
-        self._so_far: tuple[Tensor, Tensor] | None = None
+        self._kept: tuple[Tensor, ...] = ()
 
     def append(self, new: KeysValues) -> KeysValues:
         """Keep one more frame.
@@ -48,21 +49,38 @@ class PastFrames:
 
         Returns:
             What this frame's query reads: of the half along time all frames so far.
+
+        Raises:
+            ValueError: If it is not one frame, or one too many.
         """
-        frame, self.length = self.length, self.length + 1
         halves = new.time_key, new.time_value
-        if torch.is_grad_enabled():  # a backward pass needs each state as it was read
-            if self._so_far is not None:
-                halves = [torch.cat(pair, dim=3) for pair in zip(self._so_far, halves, strict=True)]
-            self._so_far = tuple(halves)
-            return KeysValues(*halves, new.joint_key, new.joint_value)
-        if self._so_far is None:
-            B, J, heads, _, c = new.time_key.shape
-            self._so_far = tuple(half.new_empty(B, J, heads, self.num_frames, c) for half in halves)
-        for kept, half in zip(self._so_far, halves, strict=True):
-            kept[:, :, :, frame] = half[:, :, :, 0]
-        past = (kept[:, :, :, : self.length] for kept in self._so_far)
+        if new.time_key.shape[3] != 1:
+            raise ValueError(f'{new.time_key.shape[3]} frames at once, expected 1')
+        self.length += 1
+        if self.length > self.num_frames:
+            raise ValueError(f'{self.length} frames, expected {self.num_frames} at most')
+        if torch.is_grad_enabled():
+            past = self._join(halves)
+        else:
+            past = self._write(halves)
         return KeysValues(*past, new.joint_key, new.joint_value)
+
+    def _join(self, halves: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+        """Copies all frames, as a backward pass needs each state that was read."""
+        if self._kept:
+            halves = tuple(torch.cat(pair, dim=3) for pair in zip(self._kept, halves, strict=True))
+        self._kept = halves
+        return halves
+
+    def _write(self, halves: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+        """Copies the new frame only."""
+        if not self._kept:
+            B, J, heads, _, c = halves[0].shape
+            shape = B, J, heads, self.num_frames, c
+            self._kept = tuple(half.new_empty(shape) for half in halves)
+        for kept, half in zip(self._kept, halves, strict=True):
+            kept[:, :, :, self.length - 1] = half[:, :, :, 0]
+        return tuple(kept[:, :, :, : self.length] for kept in self._kept)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, causal: bool = False) -> Tensor:

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projects.forecasting import STCAttention, STCTimeMap
+from projects.forecasting.attention import PastFrames
 
 
 def slow_criss_cross(module, query, memory, causal):
@@ -77,6 +78,60 @@ def test_half_of_the_channels_ignores_other_joints_and_half_other_frames():
     assert time_half[:, :, [0, 1, 3]].abs().max() < 1e-6
     joint_half = module(x)[..., 4:] - module(other_frame)[..., 4:]
     assert joint_half[:, [0, 1, 2, 4]].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize('num_heads', [1, 2])
+@pytest.mark.parametrize('gradients', [True, False])
+def test_frame_by_frame_equals_one_pass(num_heads, gradients):
+    """Masked self-attention over past frames, and attention to a memory of all frames."""
+    torch.manual_seed(0)
+    module = STCAttention(8, num_heads)
+    x, memory = torch.randn(2, 2, 5, 3, 8)
+    past, read = PastFrames(5), module.project(memory)
+    with torch.set_grad_enabled(gradients):
+        itself, cross = [], []
+        for frame in range(5):
+            new = x[:, frame : frame + 1]
+            itself.append(module(new, past.append(module.project(new))))
+            cross.append(module(new, read.at(frame)))
+    torch.testing.assert_close(torch.cat(itself, dim=1), module(x, causal=True))
+    torch.testing.assert_close(torch.cat(cross, dim=1), module(x, memory))
+    assert past.length == 5
+
+
+def test_gradients_frame_by_frame_equal_those_of_one_pass():
+    torch.manual_seed(0)
+    module = STCAttention(8)
+    x = torch.randn(2, 5, 3, 8)
+    weight = torch.randn(2, 5, 3, 8)
+    expected = torch.autograd.grad((module(x, causal=True) * weight).sum(), module.parameters())
+    past = PastFrames(5)
+    out = [module(new, past.append(module.project(new))) for new in x.split(1, dim=1)]
+    found = torch.autograd.grad((torch.cat(out, dim=1) * weight).sum(), module.parameters())
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_memory_is_laid_out_for_many_reads():
+    """Of each joint and head all frames in a row, so that no read copies them."""
+    read = STCAttention(8, 2).project(torch.randn(2, 5, 3, 8))
+    assert read.time_key.shape == read.time_value.shape == (2, 3, 2, 5, 2)
+    assert read.joint_key.shape == read.joint_value.shape == (2, 5, 2, 3, 2)
+    assert read.time_key.is_contiguous()
+    assert read.time_value.is_contiguous()
+    one = read.at(3)
+    assert one.time_key is read.time_key
+    assert torch.equal(one.joint_key[:, 0], read.joint_key[:, 3])
+    assert torch.equal(one.joint_value[:, 0], read.joint_value[:, 3])
+
+
+def test_more_frames_than_said():
+    module, past = STCAttention(8), PastFrames(1)
+    with torch.no_grad():
+        past.append(module.project(torch.randn(1, 1, 3, 8)))
+        with pytest.raises(ValueError, match='2 frames, expected 1 at most'):
+            past.append(module.project(torch.randn(1, 1, 3, 8)))
+    with pytest.raises(ValueError, match='2 frames at once, expected 1'):
+        PastFrames(3).append(module.project(torch.randn(1, 2, 3, 8)))
 
 
 @pytest.mark.parametrize(
