@@ -43,7 +43,7 @@ class MotionMLP(PoseForecaster):
     The network of siMLPe (Guo et al., "Back to MLP", WACV 2023): a cosine transform along time, one
     linear layer over the coordinates of all joints, blocks of a linear layer along time, one linear
     layer over the coordinates, the inverse transform, and the last observed pose added. Only the
-    norms are not linear.
+    norms are not linear. Training starts near the last pose repeated, as in the paper's code.
 
     The paper sees 50 frames, makes 10, and is run on its own forecast for more. Here the frames
     seen may be fewer than those to make: the observed frames are continued by the last pose to
@@ -85,6 +85,10 @@ class MotionMLP(PoseForecaster):
             *(TimeMixer(frames, channels, norm_axis) for _ in range(num_blocks))
         )
         self.joints_out = nn.Linear(channels, num_joints * 3)
+        # almost zero, so that nothing moves at first; 48 normed blocks would move it by metres
+        for layer in (*(block.mix for block in self.blocks), self.joints_out):
+            nn.init.xavier_uniform_(layer.weight, gain=1e-8)
+            nn.init.zeros_(layer.bias)
 
     def displacements(self, seen: Tensor, observed: Tensor, target: Tensor | None) -> Tensor:
         """The network, see :meth:`PoseForecaster.displacements`."""

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from mmengine.registry import MODELS
 from scipy.fft import dct, idct
 
+from projects.forecasting.baselines import repeat_last_pose
 from projects.forecasting.mlp import NORM_AXES, MotionMLP
 
 from .contract import SMALL, batch, check_contract, check_silent_network_repeats_the_last_pose
@@ -12,12 +13,18 @@ from .contract import SMALL, batch, check_contract, check_silent_network_repeats
 NET = dict(num_blocks=3)
 
 
+def trained(**options):
+    """A small model whose forecast is not the last pose, as that of a new one is."""
+    model = MotionMLP(**{**SMALL, **NET, **options})
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model
+
+
 @pytest.mark.parametrize('norm_axis', NORM_AXES)
 @pytest.mark.parametrize('options', [dict(), dict(dct=False, channels=7)])
 def test_contract(norm_axis, options):
-    check_contract(
-        lambda **more: MotionMLP(**{**SMALL, **NET, 'norm_axis': norm_axis, **options, **more})
-    )
+    check_contract(lambda **more: trained(**{'norm_axis': norm_axis, **options, **more}))
 
 
 def slow_network(model, seen):
@@ -46,12 +53,7 @@ def slow_network(model, seen):
 @pytest.mark.parametrize('norm_axis', NORM_AXES)
 def test_equals_the_paper(norm_axis):
     torch.manual_seed(0)
-    model = MODELS.build(
-        dict(type='MotionMLP', norm_axis=norm_axis, displacement_input=False, **SMALL, **NET)
-    )
-    for block in model.blocks:
-        for parameter in block.norm.parameters():
-            torch.nn.init.normal_(parameter)
+    model = trained(norm_axis=norm_axis, displacement_input=False)
     observed, _ = batch()
     expected = torch.stack([slow_network(model, sample / model.unit) for sample in observed])
     torch.testing.assert_close(
@@ -65,12 +67,29 @@ def test_only_the_norms_are_not_linear(seed, share):
     torch.manual_seed(seed)
     one, other = 300 * torch.randn(2, 1, 5, 4, 3)
     mixed = share * one + (1 - share) * other
-    model = MotionMLP(norm_axis='none', **SMALL, **NET)
+    model = trained(norm_axis='none')
     expected = share * model(one) + (1 - share) * model(other)
     torch.testing.assert_close(model(mixed), expected, rtol=1e-4, atol=1e-2)
-    curved = MotionMLP(**SMALL, **NET)
+    curved = trained()
     middle = (one + other) / 2
     assert (curved(middle) - (curved(one) + curved(other)) / 2).abs().max() > 1e-2
+
+
+def test_training_starts_at_the_last_pose():
+    torch.manual_seed(0)
+    model = MODELS.build(dict(type='MotionMLP', **SMALL))
+    observed, target = batch()
+    start = repeat_last_pose(observed, 6)
+    torch.testing.assert_close(model(observed), start, rtol=0, atol=1e-2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(30):
+        loss = model(observed, target, mode='loss')['loss']
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_sizes_of_the_paper():
@@ -89,7 +108,7 @@ def test_transform_is_no_weight():
 
 
 def test_silent_network_repeats_the_last_pose():
-    model = MotionMLP(**SMALL, **NET)
+    model = trained()
     check_silent_network_repeats_the_last_pose(model, model.joints_out)
 
 
