@@ -90,10 +90,25 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, causal: bool = False) -> 
     query, key, value = (tokens.flatten(0, 1) for tokens in (query, key, value))
     if L > 1:
         out = F.scaled_dot_product_attention(query, key, value, is_causal=causal)
-    else:  # the fused kernel of a CPU is slow with one query and many keys
-        scores = (query * c**-0.5) @ key.mT  # (B * M, heads, 1, S)
-        out = scores.softmax(dim=-1) @ value
+    else:
+        out = _attend_once(query, key, value)
     return out.transpose(1, 2).reshape(B, M, L, heads * c)
+
+
+def _attend_once(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention of one query, (N, heads, 1, c) to (N, heads, S, c), where a CPU's kernels are slow.
+
+    The fused one is with one query and many keys; softmax is below 16 numbers; and a matrix product
+    is below 400 multiplications. See tools/benchmarks/forecast_rollout.py.
+    """
+    S, c = key.shape[2:]
+    scores = (query * c**-0.5) @ key.mT  # (N, heads, 1, S)
+    if S < 16:
+        scores = F.pad(scores, (0, 16 - S), value=-torch.inf)
+    weights = scores.softmax(dim=-1)[..., :S]
+    if S * c < 400:
+        return (weights.mT * value).sum(dim=2, keepdim=True)
+    return weights @ value
 
 
 @MODELS.register_module()

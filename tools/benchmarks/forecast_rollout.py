@@ -5,15 +5,16 @@
 
 All forecast the same people without gradients, in turn, in one run. 'One pass' is STCFormer, whose
 decoder reads the last pose in all frames. 'Rollout' is STCFormerAutoregressive with the keys and
-values of earlier frames kept; 'without cache' is what one writes first, and what the document pays
-6 times its one pass for: the whole decoder on all frames so far, for each new frame; it is timed
-at the smaller number of frames. Rollouts that
-differ by more than 1e-3 mm end the run with an error; for that the random weights of the output are
-a tenth of torch's, so that poses move by decimetres, as people do.
+values of earlier frames kept; 'without cache' is what one writes first: the whole decoder on all
+frames so far, for each new frame; it is timed at the smaller number of frames. The document reports
+6 times the time of one pass for its own. Rollouts that differ by more than 1e-3 mm end the run with
+an error; for that the random weights of the output are a tenth of torch's, so that poses move by
+decimetres, as people do.
 
 'Whole' is the forecast with the encoder, 'decoder' the part after it and after the map of the
-memory's time axis. 'Over one pass' is the median of the rounds' ratios. On a CPU with one thread,
-time is that of the thread, which does not count what other processes take; else that of the clock.
+memory's time axis. 'Ratio' is the time over that of one pass, the median of the rounds' ratios. On
+a CPU with one thread, time is that of the thread, which does not count what other processes take;
+else that of the clock.
 
 Below the tables is how time grows with the number of frames. A cost of a n + b n^2 through both
 measured points gives the quadratic part, which is attention along time: frame i reads i frames of
@@ -214,7 +215,7 @@ def main() -> None:
 
     console = Console()
     options = dict(num_joints=args.joints, num_blocks=args.blocks, num_heads=args.heads)
-    columns = ('whole, ms', 'shortest', 'over one pass', 'decoder, ms', 'shortest', 'over one pass')
+    columns = ('whole, ms', 'min', 'ratio', 'decoder, ms', 'min', 'ratio')
     for channels in args.channels:
         seconds = []
         for frames in args.frames:
