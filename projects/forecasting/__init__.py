@@ -5,6 +5,7 @@ from .attention import STCAttention, STCTimeMap
 from .autoregressive import STCFormerAutoregressive
 from .convstgat import ConvSTGAT, GraphAttention
 from .dataset import CMUForecastDataset, Human36MForecastDataset
+from .dctformer import DCTFormer
 from .inferencer import ForecastInferencer
 from .losses import ForecastMPJPELoss
 from .metric import ForecastMPJPE
@@ -20,6 +21,7 @@ __all__ = [
     'ArrayForecastDataset',
     'CMUForecastDataset',
     'ConvSTGAT',
+    'DCTFormer',
     'STCAttention',
     'ForecastInferencer',
     'ForecastMPJPE',
