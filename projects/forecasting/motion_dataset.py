@@ -2,6 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -75,6 +76,9 @@ class MotionForecastDataset(BaseDataset, ABC):
         stride: Frames from one window's start to the next one's.
         actions: Actions to read; all of the data set if None.
         fraction: Share of the windows to use, evenly spread over the data.
+        balance: From 0 to 1, how far actions of few windows are repeated to be seen as often as the
+            one of most windows, by (most / windows) ** ``balance``: an epoch grows. CMU has 6,200
+            windows of one action and 200 of another.
         frame_step: Take every n-th frame of the files; 2 turns 50 frames a second into 25.
         pipeline: Transforms of a sample.
         kwargs: Further options of mmengine's ``BaseDataset``: ``test_mode``, ``indices``, ...
@@ -93,6 +97,7 @@ class MotionForecastDataset(BaseDataset, ABC):
         stride: int = 1,
         actions: Sequence[str] | None = None,
         fraction: float = 1.0,
+        balance: float = 0.0,
         frame_step: int = 1,
         pipeline: Sequence[dict | Any] = (dict(type='PackForecastInputs'),),
         **kwargs: Any,
@@ -107,12 +112,15 @@ class MotionForecastDataset(BaseDataset, ABC):
                 raise ValueError(f'{name} is {value!r}, expected a whole number of 1 or more')
         if not 0 < fraction <= 1:
             raise ValueError(f'fraction is {fraction!r}, expected a number above 0 and at most 1')
+        if not 0 <= balance <= 1:
+            raise ValueError(f'balance is {balance!r}, expected a number from 0 to 1')
         self.split = split
         self.num_frames = num_frames
         self.num_frames_out = num_frames_out
         self.stride = stride
         self.actions = tuple(actions) if actions else None
         self.fraction = fraction
+        self.balance = balance
         self.frame_step = frame_step
         self.sequences: list[MotionSequence] = []
         super().__init__(
@@ -203,7 +211,17 @@ class MotionForecastDataset(BaseDataset, ABC):
                 f'{self.data_root}: no sequence of split {self.split!r} holds a window of '
                 f'{self.window} frames; the longest has {longest}'
             )
-        return windows
+        return self._balanced(windows) if self.balance else windows
+
+    def _balanced(self, windows: np.ndarray) -> np.ndarray:
+        """The windows, those of actions with few of them evenly repeated."""
+        actions = np.array([sequence.action for sequence in self.sequences])[windows['sequence']]
+        counts = Counter(actions.tolist())
+        most, parts = max(counts.values()), []
+        for action, count in counts.items():
+            number = round(count * (most / count) ** self.balance)
+            parts.append(windows[actions == action][np.arange(number) * count // number])
+        return np.concatenate(parts)
 
     def list_windows(self) -> np.ndarray:
         """All windows, ``stride`` apart, in which no joint is missing.

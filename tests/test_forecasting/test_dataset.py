@@ -163,6 +163,7 @@ def test_no_window_fits(h36m_root):
         (dict(stride=0), 'stride is 0, expected a whole number of 1 or more'),
         (dict(num_frames=2.5), 'num_frames is 2.5'),
         (dict(fraction=0), 'fraction is 0, expected a number above 0'),
+        (dict(balance=2), 'balance is 2, expected a number from 0 to 1'),
         (dict(actions=['walking', 'flying']), r"actions \['flying'\] are not among"),
     ],
 )
@@ -183,6 +184,24 @@ def test_subset_by_indices(h36m_root):
         assert len(part) == len(expected)
         for index, other in enumerate(expected):
             assert torch.equal(part[index]['observed'], full[other]['observed'])
+
+
+@pytest.mark.parametrize(('balance', 'rare'), [(0.0, 10), (0.5, 20), (1.0, 40)])
+def test_windows_of_rare_actions_are_repeated_evenly(cmu_root, balance, rare):
+    data = CMUForecastDataset(cmu_root, 'train', lazy_init=True)
+    data.sequences = [
+        MotionSequence('', action, np.zeros((frames + 34, 25, 3), np.float32))
+        for action, frames in (('soccer', 40), ('running', 4), ('running', 6))
+    ]
+    data.balance = balance
+    windows = data._balanced(data.list_windows())
+    sequences, counts = np.unique(windows['sequence'], return_counts=True)
+    assert sequences.tolist() == [0, 1, 2]
+    assert counts[0] == 40
+    assert counts[1:].sum() == rare
+    _, times = np.unique(windows[windows['sequence'] > 0], return_counts=True)
+    assert len(times) == 10
+    assert times.min() == times.max() == rare // 10
 
 
 @settings(max_examples=30, deadline=None)
