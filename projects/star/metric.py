@@ -87,8 +87,8 @@ class ActionAccuracy(BaseMetric):
 
         Args:
             data_batch: Not used.
-            data_samples: The recognizer's results: ``pred_score`` (C,), ``gt_label`` (1,) and,
-                where an outfile is to be written, ``name``.
+            data_samples: The recognizer's results: ``pred_score`` (C,), ``gt_label`` (1,),
+                ``unreadable`` if a data set says so, and ``name`` where an outfile is written.
 
         Raises:
             ValueError: If a sample has no such scores or label, or no name where it needs one.
@@ -110,15 +110,16 @@ class ActionAccuracy(BaseMetric):
                     raise ValueError(f'sample {name!r}: {field} is {found!r}, expected {expected}')
             if len(label) > 1:
                 raise ValueError(f'sample {name!r}: gt_label is {label.tolist()}, expected one')
-            self.results.append((name, scores.detach().float().cpu().numpy(), int(label)))
+            scores = scores.detach().float().cpu().numpy()
+            self.results.append((name, scores, int(label), bool(sample.get('unreadable'))))
 
     def compute_metrics(
-        self, results: list[tuple[str | None, np.ndarray, int]]
+        self, results: list[tuple[str | None, np.ndarray, int, bool]]
     ) -> dict[str, float]:
         """The accuracies over all samples; writes ``outfile``.
 
         Args:
-            results: Name, scores (C,) and label of each sample.
+            results: Name, scores (C,) and label of each sample, and whether it was unreadable.
 
         Raises:
             ValueError: If there is no sample, scores are not finite or not one for each class, or
@@ -128,7 +129,7 @@ class ActionAccuracy(BaseMetric):
             raise ValueError('no sample to score')
         classes = (self.dataset_meta or {}).get('classes')
         classes = tuple(map(str, range(len(results[0][1])) if classes is None else classes))
-        for name, scores, label in results:
+        for name, scores, label, _ in results:
             if scores.shape != (len(classes),) or not np.isfinite(scores).all():
                 found = f'of shape {scores.shape}' if np.isfinite(scores).all() else scores.tolist()
                 raise ValueError(
@@ -139,9 +140,15 @@ class ActionAccuracy(BaseMetric):
                 raise ValueError(
                     f'sample {name!r}: label is {label}, expected 0 to {len(classes) - 1}'
                 )
-        names, scores, labels = zip(*results, strict=True)
+        names, scores, labels, unreadable = zip(*results, strict=True)
         found = ActionScores(names, classes, np.array(labels), np.stack(scores))
         logger = MMLogger.get_current_instance()
+        if any(unreadable):
+            logger.warning(
+                f'{type(self).__name__}: {sum(unreadable)} of {len(results)} samples could not be '
+                f'read, first {names[unreadable.index(True)]!r}; they are scored as what the model '
+                'says of a sample in which nobody is seen'
+            )
         summary = action_accuracies(found, self.topk)
         if 'cross_entropy' not in summary:
             logger.warning(

@@ -100,6 +100,16 @@ def test_samples_that_fill_the_last_batch_do_not_count():
     assert evaluate([*made, *made[:3]], size=10) == evaluate(made)
 
 
+def test_samples_that_could_not_be_read_are_named(log):
+    scores, labels = probabilities(6)
+    made = samples(scores, labels)
+    expected = evaluate(made)
+    assert 'could not be read' not in log.text
+    made[2]['unreadable'] = made[5]['unreadable'] = True
+    assert evaluate(made) == expected
+    assert "2 of 6 samples could not be read, first 'clip2'" in log.text
+
+
 def test_classes_of_the_same_score_are_taken_in_their_order():
     """A model that tells nothing apart is not right by luck."""
     scores, labels = np.full((8, 8), 1 / 8, np.float32), np.arange(8)
