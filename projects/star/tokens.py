@@ -84,9 +84,13 @@ class JointMapTokens(nn.Module):
         join: ``concatenate`` or ``pool``.
         hidden_channels: Of the convolutions of ``concatenate``.
         stride: Likewise.
+        drop_joints: Share of the clips in training of which the joints' part is left out and F's
+            alone is seen. Joints soon tell all labels of the training data apart, and from then on
+            the video has nothing to learn from.
 
     Raises:
-        ValueError: If ``join`` is unknown, or a size is not positive (``in_channels``: negative).
+        ValueError: If ``join`` is unknown, a size is not positive (``in_channels``: negative), or
+            ``drop_joints`` is no share or leaves nothing to see.
     """
 
     def __init__(
@@ -99,8 +103,14 @@ class JointMapTokens(nn.Module):
         join: str = 'concatenate',
         hidden_channels: int = 32,
         stride: int = 2,
+        drop_joints: float = 0.0,
     ) -> None:
         super().__init__()
+        if not 0 <= drop_joints <= 1 or (drop_joints and not in_channels):
+            raise ValueError(
+                f'drop_joints is {drop_joints}, expected 0 to 1, and 0 without a video '
+                f'(in_channels is {in_channels})'
+            )
         if join not in JOINS:
             raise ValueError(f'join is {join!r}, expected one of {JOINS}')
         if in_channels < 0:
@@ -116,6 +126,7 @@ class JointMapTokens(nn.Module):
         self.heatmap_size = tuple(heatmap_size)
         self.sigma = sigma
         self.join = join
+        self.drop_joints = drop_joints
 
         def of_maps(channels: int) -> nn.Sequential:
             height, width = ((length - 1) // stride + 1 for length in heatmap_size)
@@ -165,30 +176,34 @@ class JointMapTokens(nn.Module):
             maps = maps.transpose(1, 2).flatten(0, 1)  # (B*T, C', h', w')
             if maps.shape[-2:] != self.heatmap_size:
                 maps = functional.interpolate(maps, self.heatmap_size, mode='bilinear')
-        join = self._concatenated if self.join == 'concatenate' else self._pooled
-        return join(keypoint, maps).unflatten(0, (B, T))
+        tokens = self._joints(keypoint)  # (B*T, N, C)
+        if self.drop_joints and self.training:
+            seen = torch.rand(B, device=tokens.device) >= self.drop_joints
+            tokens = tokens * seen.repeat_interleave(T)[:, None, None]
+        if maps is not None:
+            tokens = tokens + self._local(keypoint, maps)
+        return tokens.unflatten(0, (B, T))
 
     def _heatmaps(self, keypoint: Tensor) -> Tensor:
         """(B*T, N, h, w), of distances in full precision, whatever precision the model has."""
         precise = keypoint.to(torch.promote_types(keypoint.dtype, torch.float32))
         return joint_heatmaps(precise, self.heatmap_size, self.sigma)
 
-    def _concatenated(self, keypoint: Tensor, maps: Tensor | None) -> Tensor:
-        """A part of each joint's heat map, and one of F for all joints of a frame: (B*T, N, C)."""
-        heatmaps = self._heatmaps(keypoint).to(self.joint_part[0].weight.dtype)
-        tokens = self.joint_part(heatmaps.flatten(0, 1)[:, None]).unflatten(0, keypoint.shape[:2])
-        return tokens if maps is None else tokens + self.local_part(maps)[:, None]
-
-    def _pooled(self, keypoint: Tensor, maps: Tensor | None) -> Tensor:
-        """A part of each joint's coordinates and score, and one of F at the joint: (B*T, N, C)."""
+    def _joints(self, keypoint: Tensor) -> Tensor:
+        """A part of each joint's heat map, or of its coordinates and score: (B*T, N, C)."""
+        dtype = self.joint_part[0].weight.dtype
+        if self.join == 'concatenate':
+            heatmaps = self._heatmaps(keypoint).to(dtype)
+            return self.joint_part(heatmaps.flatten(0, 1)[:, None]).unflatten(0, keypoint.shape[:2])
         score = keypoint[..., 2:]
         # from -2 to 2 in the picture: about the size of normalised features
         place = (keypoint[..., :2] - 0.5) * 4 * (score > 0)
-        numbers = torch.cat([place, score], dim=-1)  # (B*T, N, 3)
-        tokens = self.joint_part(numbers.to(self.joint_part[0].weight.dtype))
-        if maps is None:
-            return tokens
+        return self.joint_part(torch.cat([place, score], dim=-1).to(dtype))
+
+    def _local(self, keypoint: Tensor, maps: Tensor) -> Tensor:
+        """A part of F for all joints of a frame, or of F at each joint: (B*T, 1 or N, C)."""
+        if self.join == 'concatenate':
+            return self.local_part(maps)[:, None]
         weights = self._heatmaps(keypoint).flatten(2)
-        weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-6) * score
-        at_joint = weights.to(maps.dtype) @ maps.flatten(2).transpose(1, 2)  # (B*T, N, C')
-        return tokens + self.local_part(at_joint)
+        weights = weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-6) * keypoint[..., 2:]
+        return self.local_part(weights.to(maps.dtype) @ maps.flatten(2).transpose(1, 2))

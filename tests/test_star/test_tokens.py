@@ -194,6 +194,23 @@ def test_joint_map_tokens_are_the_slow_ones(join, in_channels, stride):
 
 
 @pytest.mark.parametrize('join', SLOW)
+def test_dropped_clips_see_the_picture_alone(join):
+    module = make_module(N, 7, 5, SIZE, join=join, hidden_channels=3, drop_joints=0.5)
+    keypoint = make_keypoint().repeat(30, 1, 1, 1)
+    maps = torch.randn(B, 5, T, *SIZE).double().repeat(30, 1, 1, 1, 1)
+    found = module(keypoint, maps)
+    whole = module.eval()(keypoint, maps)
+    with torch.no_grad():  # a norm that gives 0 leaves its part out
+        for parameter in module.joint_part[-1].parameters():
+            parameter.zero_()
+    video = module(keypoint, maps)
+    dropped = [torch.allclose(*pair) for pair in zip(found, video, strict=True)]
+    kept = [torch.allclose(*pair) for pair in zip(found, whole, strict=True)]
+    assert all(one != other for one, other in zip(dropped, kept, strict=True))
+    assert 0.3 < sum(dropped) / len(dropped) < 0.7
+
+
+@pytest.mark.parametrize('join', SLOW)
 def test_another_size_of_the_feature_map_is_interpolated(join):
     module = make_module(N, 7, 5, SIZE, join=join, hidden_channels=3)
     keypoint, maps = make_keypoint(), torch.randn(B, 5, T, 3, 5).double()
@@ -307,6 +324,8 @@ def test_models_of_another_precision(join, in_channels, dtype):
         (dict(sigma=0.0), 'sigma is 0.0, expected a positive number'),
         (dict(hidden_channels=0), 'hidden_channels is 0, expected a positive number'),
         (dict(stride=0), 'stride is 0, expected a positive number'),
+        (dict(drop_joints=1.5, in_channels=5), r'drop_joints is 1\.5, expected 0 to 1'),
+        (dict(drop_joints=0.5), r'0 without a video \(in_channels is 0\)'),
     ],
 )
 def test_bad_settings(change, message):
