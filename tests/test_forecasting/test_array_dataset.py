@@ -3,7 +3,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from projects.forecasting import ArrayForecastDataset, ForecastMPJPE
@@ -17,14 +16,6 @@ SIZES = dict(num_frames=4, num_frames_out=6)
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def _mmengine_log_is_captured(caplog):
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    yield
-    logger.removeHandler(caplog.handler)
 
 
 def save(path, array):
@@ -114,7 +105,7 @@ def test_metainfo_is_what_metric_and_drawing_need(rng, tmp_path):
     assert scores['forecast/A-MPJPE-all-joints'] == pytest.approx(5, abs=1e-3)
 
 
-def test_windows_with_missing_joints_are_left_out_with_one_warning(rng, tmp_path, caplog):
+def test_windows_with_missing_joints_are_left_out_with_one_warning(rng, tmp_path, log):
     motion = rng.normal(0, 500, (30, 4, 3))
     save(tmp_path / 'train/walk/a.npy', motion)
     people = np.stack([motion, motion], axis=1)
@@ -122,7 +113,7 @@ def test_windows_with_missing_joints_are_left_out_with_one_warning(rng, tmp_path
     people[13, 1, 3] = np.nan
     save(tmp_path / 'train/walk/b.npy', people)
     data = build(tmp_path)
-    (record,) = [record for record in caplog.records if record.levelname == 'WARNING']
+    (record,) = [record for record in log.records if record.levelname == 'WARNING']
     assert '11 windows' in record.getMessage()
     assert 'b.npy (person 1, 2 frames, the first is 12)' in record.getMessage()
     assert len(data) == 2 * 21 + 10

@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS
 
 from projects.forecasting import CMUForecastDataset, Human36MForecastDataset
@@ -17,16 +16,8 @@ from tests.conftest import smooth_rotations, write_motion
 ACTIONS = dict(actions=['walking', 'eating'])
 
 
-def warnings_of(caplog):
-    return [record.getMessage() for record in caplog.records if record.levelname == 'WARNING']
-
-
-@pytest.fixture(autouse=True)
-def _mmengine_log_is_captured(caplog):
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    yield
-    logger.removeHandler(caplog.handler)
+def warnings_of(log):
+    return [record.getMessage() for record in log.records if record.levelname == 'WARNING']
 
 
 def test_samples_are_the_files_frames(h36m_root):
@@ -132,16 +123,16 @@ def test_actions_are_not_taken_for_one_another(tmp_path):
     assert [sequence.action for sequence in data.sequences] == ['basketball', 'basketball_signal']
 
 
-def test_missing_files_are_named_once_and_the_rest_is_used(h36m_root, tmp_path, caplog):
+def test_missing_files_are_named_once_and_the_rest_is_used(h36m_root, tmp_path, log):
     shutil.copytree(h36m_root / 'S5', tmp_path / 'S5')
     (tmp_path / 'S5' / 'eating_2.txt').unlink()
     data = Human36MForecastDataset(tmp_path, 'test', **ACTIONS)
     assert len(data.sequences) == 3
-    (message,) = warnings_of(caplog)
+    (message,) = warnings_of(log)
     assert '1 of 4 files' in message
     assert message.endswith('S5: eating_2.txt')
     Human36MForecastDataset(h36m_root, 'train', **ACTIONS)
-    message = warnings_of(caplog)[-1]
+    message = warnings_of(log)[-1]
     assert '16 of 20 files' in message
     assert 'S6 (no such folder); ' in message
 

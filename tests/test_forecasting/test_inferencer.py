@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import INFERENCERS
 from mmengine.runner import save_checkpoint
 from PIL import Image
@@ -17,14 +16,6 @@ from projects.skeleton import HUMAN36M
 ROOT = Path(__file__).resolve().parents[2]
 META = Human36MForecastDataset.describe()
 JOINTS = list(HUMAN36M.forecast_joints)
-
-
-@pytest.fixture(autouse=True)
-def _mmengine_log_is_captured(caplog):
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    yield
-    logger.removeHandler(caplog.handler)
 
 
 @pytest.fixture(scope='module')
@@ -167,11 +158,11 @@ def test_what_comes_after_the_end(inferencer, motion):
     assert 'A-MPJPE' not in last
 
 
-def test_short_inputs_stood_still_before(inferencer, motion, caplog):
+def test_short_inputs_stood_still_before(inferencer, motion, log):
     (short,) = inferencer(motion[:4])['predictions']
     still = np.concatenate([motion[:1].repeat(6, axis=0), motion[:4]])
     assert short['forecast'] == inferencer(still)['predictions'][0]['forecast']
-    assert 'has 4 frames, but stcformer observes 10: the first pose' in caplog.text
+    assert 'has 4 frames, but stcformer observes 10: the first pose' in log.text
     (one,) = inferencer(motion[:1], start='last')['predictions']
     assert len(one['forecast']) == 25
 
@@ -236,7 +227,7 @@ def test_wrong_rivals(inferencer, motion, rival, tmp_path):
         inferencer(motion, compare=[(fast, checkpoint)])
 
 
-def test_people_with_missing_joints_are_left_out(inferencer, motion, caplog):
+def test_people_with_missing_joints_are_left_out(inferencer, motion, log):
     people = np.stack([motion] * 3, axis=1)
     people[4, 1, 3] = np.nan
     people[12, 2, 3] = np.nan  # not observed
@@ -244,7 +235,7 @@ def test_people_with_missing_joints_are_left_out(inferencer, motion, caplog):
     assert (one['person'], two['person']) == (0, 2)
     assert one['forecast'] == two['forecast']
     assert two['scored_frames'] == 24
-    assert 'person 1: frame 4: left out' in caplog.text
+    assert 'person 1: frame 4: left out' in log.text
     with pytest.raises(ValueError, match='input 0: joints are .*person 0: frame 4; nobody is left'):
         inferencer(people[:, 1])
 
