@@ -1,7 +1,7 @@
 """The best of what is known to work in forecasting, on Human3.6M: see the ablation in the README.
 
-Displacements from the last pose, cosine coefficients along time, mirrored and reversed motion,
-averaged weights, and attention over joints alone. 10 observed frames; best-50.py sees 50.
+Displacements from the last pose, cosine coefficients along time, motion that is mirrored,
+reversed and played at other speeds, averaged weights, and attention over joints alone. 10 observed frames; best-50.py sees 50.
     python tools/train.py configs/stcformer/best.py --cfg-options \
         {train,val,test}_dataloader.dataset.data_root=FOLDER test_evaluator.outfile=forecasts.npz
 """
@@ -26,7 +26,8 @@ train_pipeline = [
     dict(type='ReverseMotion', prob=0.5),
     dict(type='PackForecastInputs'),
 ]
-train_dataloader = dict(batch_size=64, dataset=dict(pipeline=train_pipeline))
+augmented = dict(speed_range=(0.75, 1.33), pipeline=train_pipeline)
+train_dataloader = dict(batch_size=64, dataset=augmented)
 
 train_cfg = dict(max_epochs=max_epochs)
 adamw = dict(type='AdamW', lr=1e-3, weight_decay=0.05)

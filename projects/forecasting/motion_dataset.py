@@ -79,6 +79,8 @@ class MotionForecastDataset(BaseDataset, ABC):
         balance: From 0 to 1, how far actions of few windows are repeated to be seen as often as the
             one of most windows, by (most / windows) ** ``balance``: an epoch grows. CMU has 6,200
             windows of one action and 200 of another.
+        speed_range: Least and greatest speed at which windows are played, drawn evenly for each
+            sample, as augmentation in training; poses between frames are interpolated.
         frame_step: Take every n-th frame of the files; 2 turns 50 frames a second into 25.
         pipeline: Transforms of a sample.
         kwargs: Further options of mmengine's ``BaseDataset``: ``test_mode``, ``indices``, ...
@@ -98,6 +100,7 @@ class MotionForecastDataset(BaseDataset, ABC):
         actions: Sequence[str] | None = None,
         fraction: float = 1.0,
         balance: float = 0.0,
+        speed_range: tuple[float, float] = (1.0, 1.0),
         frame_step: int = 1,
         pipeline: Sequence[dict | Any] = (dict(type='PackForecastInputs'),),
         **kwargs: Any,
@@ -114,6 +117,10 @@ class MotionForecastDataset(BaseDataset, ABC):
             raise ValueError(f'fraction is {fraction!r}, expected a number above 0 and at most 1')
         if not 0 <= balance <= 1:
             raise ValueError(f'balance is {balance!r}, expected a number from 0 to 1')
+        if len(speed_range) != 2 or not 0 < speed_range[0] <= speed_range[1]:
+            raise ValueError(
+                f'speed_range is {speed_range!r}, expected least and greatest speed, above 0'
+            )
         self.split = split
         self.num_frames = num_frames
         self.num_frames_out = num_frames_out
@@ -121,6 +128,7 @@ class MotionForecastDataset(BaseDataset, ABC):
         self.actions = tuple(actions) if actions else None
         self.fraction = fraction
         self.balance = balance
+        self.speed_range = tuple(speed_range)
         self.frame_step = frame_step
         self.sequences: list[MotionSequence] = []
         super().__init__(
@@ -259,8 +267,11 @@ class MotionForecastDataset(BaseDataset, ABC):
         info = self.data_list[idx]
         sequence = self.sequences[info['sequence']]
         start = int(info['start'])
+        motion = sequence.positions[start : start + self.window]
+        if self.speed_range != (1, 1):
+            motion = self._at_random_speed(sequence.positions, start)
         return dict(
-            motion=sequence.positions[start : start + self.window],
+            motion=motion,
             num_frames=self.num_frames,
             action=sequence.action,
             path=str(sequence.path),
@@ -268,3 +279,18 @@ class MotionForecastDataset(BaseDataset, ABC):
             flip_indices=self.flip_indices,
             sample_idx=idx,
         )
+
+    def _at_random_speed(self, positions: np.ndarray, start: int) -> np.ndarray:
+        """A window at another speed, from ``start`` or as late before it as the frames last."""
+        low, high = self.speed_range
+        steps, last = self.window - 1, len(positions) - 1
+        # a window at its own speed always fits
+        speed = np.random.uniform(low, max(low, min(high, last / steps)))  # noqa: NPY002
+        speed = min(speed, last / steps)
+        at = min(start, last - speed * steps) + speed * np.arange(self.window)
+        before = np.minimum(at.astype(int), last - 1)
+        share = (at - before).astype(positions.dtype)[:, None, None]
+        motion = positions[before] * (1 - share) + positions[before + 1] * share
+        # frames with missing joints are next to the window, if not in it
+        whole = np.isfinite(motion).all()
+        return motion if whole else positions[start : start + self.window]

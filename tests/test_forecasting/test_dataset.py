@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mmengine.registry import DATASETS
 
 from projects.forecasting import CMUForecastDataset, Human36MForecastDataset
-from projects.forecasting.motion_dataset import MotionSequence
+from projects.forecasting.motion_dataset import MotionSequence, windows_of
 from projects.forecasting.motion_files import read_motion
 from projects.skeleton import CMU, HUMAN36M
 from tests.conftest import smooth_rotations, write_motion
@@ -154,6 +154,10 @@ def test_no_window_fits(h36m_root):
         (dict(stride=0), 'stride is 0, expected a whole number of 1 or more'),
         (dict(num_frames=2.5), 'num_frames is 2.5'),
         (dict(fraction=0), 'fraction is 0, expected a number above 0'),
+        (
+            dict(speed_range=(1.5, 0.5)),
+            r'speed_range is \(1\.5, 0\.5\), expected least',
+        ),
         (dict(balance=2), 'balance is 2, expected a number from 0 to 1'),
         (dict(actions=['walking', 'flying']), r"actions \['flying'\] are not among"),
     ],
@@ -175,6 +179,38 @@ def test_subset_by_indices(h36m_root):
         assert len(part) == len(expected)
         for index, other in enumerate(expected):
             assert torch.equal(part[index]['observed'], full[other]['observed'])
+
+
+@pytest.mark.parametrize('speed', [0.5, 0.8, 1.0, 1.25, 2.0])
+def test_windows_at_another_speed(cmu_root, speed):
+    """Of joints that move evenly, each frame is where it would be at that speed."""
+    options = dict(num_frames=4, num_frames_out=6, stride=1)
+    data = CMUForecastDataset(cmu_root, 'train', speed_range=(speed, speed), **options)
+    moving = np.arange(15, dtype=np.float32)[:, None, None] * np.ones((1, 25, 3), np.float32)
+    data.sequences = [MotionSequence('', 'running', moving)] * len(data.sequences)
+    for start in range(6):
+        data.data_list = windows_of([(0, np.array([start]))])
+        sample = data.get_data_info(0)['motion']
+        assert sample.dtype == np.float32
+        played = min(speed, 14 / 9)  # no faster than the frames last
+        first = min(start, 14 - 9 * played)
+        np.testing.assert_allclose(sample[:, 3, 1], first + played * np.arange(10), atol=1e-5)
+
+
+def test_speeds_are_drawn_for_each_sample_and_missing_joints_stay_out(cmu_root):
+    data = CMUForecastDataset(cmu_root, 'train', num_frames=4, num_frames_out=6)
+    moving = np.arange(40, dtype=np.float32)[:, None, None] * np.ones((1, 25, 3), np.float32)
+    data.sequences = [MotionSequence('', 'running', moving)]
+    data.data_list = windows_of([(0, np.array([10]))])
+    assert data.get_data_info(0)['motion'][-1, 0, 0] == 19
+    data.speed_range = (0.5, 2.0)
+    ends = {float(data.get_data_info(0)['motion'][-1, 0, 0]) for _ in range(30)}
+    assert len(ends) > 20
+    assert 10 + 4.5 <= min(ends) < max(ends) <= 10 + 18
+    moving[20:] = np.nan
+    ends = [data.get_data_info(0)['motion'][-1, 0, 0] for _ in range(30)]
+    assert np.isfinite(ends).all()
+    assert max(ends) == 19
 
 
 @pytest.mark.parametrize(('balance', 'rare'), [(0.0, 10), (0.5, 20), (1.0, 40)])
