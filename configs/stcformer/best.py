@@ -1,7 +1,8 @@
-"""The best of what is known to work in forecasting, on Human3.6M: see the ablation in the README.
+"""What is known to work in forecasting, brought together, on Human3.6M.
 
-Displacements from the last pose, cosine coefficients along time, motion that is mirrored,
-reversed and played at other speeds, averaged weights, and attention over joints alone. 10 observed frames; best-50.py sees 50.
+Displacements from the last pose, cosine coefficients along time, motion that is mirrored, reversed
+and played at other speeds, averaged weights, attention over joints alone. 10 observed frames;
+best-50.py sees 50. The README tells what it is worth on CMU.
     python tools/train.py configs/stcformer/best.py --cfg-options \
         {train,val,test}_dataloader.dataset.data_root=FOLDER test_evaluator.outfile=forecasts.npz
 """
