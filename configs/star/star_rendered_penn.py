@@ -1,7 +1,6 @@
 """Joints and frames of Penn Action, drawn anew from its labels, for who has nothing else.
 
-Training starts from star_skeleton_penn.py, whose network this is with a narrow MC3.
-The pictures show what the actions are done with, which joints do not tell of.
+From star_skeleton_penn.py, whose network this is with a narrow MC3. Pictures show what is in hands:
 python tools/datasets/make_synthetic.py penn-skeletons --labels data/penn_action/labels \
     --short-side 96 --implements --out data/penn_rendered
 """
