@@ -183,6 +183,8 @@ def test_video_that_cannot_be_decoded(tmp_path, storage, caplog):
     # mmaction2's decoders warn of their own use of mmengine as well
     (warning,) = [text for text in warnings_of(caplog) if str(folder) in text]
     assert 'taken as a video of class 0' in warning
+    if storage == 'video':  # the frames that training draws may all lie before the damaged place
+        folder.with_suffix('.mp4').write_bytes(b'no video')
     trained = KineticsTPSVideoDataset(str(root), 'trainval', **options)
     sample = trained[2]['data_samples']
     assert (sample.video, int(sample.gt_label)) == ('train_run_1', 1)
