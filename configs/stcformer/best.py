@@ -32,7 +32,7 @@ train_dataloader = dict(batch_size=64, dataset=augmented)
 
 train_cfg = dict(max_epochs=max_epochs)
 adamw = dict(type='AdamW', lr=1e-3, weight_decay=0.05)
-optim_wrapper = dict(optimizer=dict(_delete_=True, **adamw), clip_grad=dict(max_norm=1.0))
+optim_wrapper = dict(optimizer=dict(_delete_=True, **adamw))
 cosine = dict(type='CosineAnnealingLR', T_max=max_epochs, by_epoch=True, convert_to_iter_based=True)
 param_scheduler = [dict(type='LinearLR', start_factor=0.01, end=200, by_epoch=False), cosine]
 auto_scale_lr = dict(base_batch_size=64)
