@@ -35,4 +35,3 @@ optim_wrapper = dict(optimizer=dict(_delete_=True, **adamw), clip_grad=dict(max_
 cosine = dict(type='CosineAnnealingLR', T_max=epochs, by_epoch=True, convert_to_iter_based=True)
 param_scheduler = [dict(type='LinearLR', start_factor=0.01, end=80, by_epoch=False), cosine]
 default_hooks = dict(checkpoint=dict(save_best=None))
-custom_hooks = [*_base_.custom_hooks, dict(type='EMAHook', momentum=1e-3)]
