@@ -3,7 +3,6 @@
 from typing import Any
 
 from mmengine.registry import MODELS
-from torch import nn
 
 from projects.forecasting.forecaster import check_sizes
 from projects.forecasting.stcformer import STCFormer
@@ -20,43 +19,32 @@ class STACFormer(STCFormer):
 
     Args:
         num_joints: Joints J.
-        channels: Hidden features C.
         num_encoder_blocks: Blocks of the encoder, each a :class:`STABlock`.
         num_decoder_blocks: Blocks of the decoder, as in :class:`STCFormer`.
-        num_heads: Heads of each attention of the encoder, and of each half in the decoder.
-        ffn_ratio: Width of the feed-forward layers, as a multiple of C.
-        decoder_query: As in :class:`STCFormer`.
         position_embedding: Add a learned embedding of each frame and joint to encoder and decoder,
             as STTFormer has in its encoder.
-        kwargs: Further options of :class:`PoseForecaster`: frames, ``residual``, ``loss``, ...
+        kwargs: Further options of :class:`STCFormer`, of which ``num_heads`` and ``ffn_ratio`` are
+            those of the encoder's blocks too.
 
     Raises:
-        ValueError: If ``decoder_query`` is unknown or a size is out of range.
+        ValueError: As :class:`STCFormer`, or if a number of blocks is below 1.
     """
+
+    encoder_block = STABlock
 
     def __init__(
         self,
         num_joints: int,
-        channels: int = 32,
         num_encoder_blocks: int = 1,
         num_decoder_blocks: int = 2,
-        num_heads: int = 1,
-        ffn_ratio: float = 0.25,
-        decoder_query: str = 'last_pose',
         position_embedding: bool = True,
         **kwargs: Any,
     ) -> None:
-        check_sizes(num_encoder_blocks=num_encoder_blocks, num_decoder_blocks=num_decoder_blocks)
+        check_sizes(num_decoder_blocks=num_decoder_blocks)
         super().__init__(
             num_joints,
-            channels=channels,
             num_blocks=num_decoder_blocks,
-            num_heads=num_heads,
-            ffn_ratio=ffn_ratio,
-            decoder_query=decoder_query,
+            num_encoder_blocks=num_encoder_blocks,
             position_embedding=position_embedding,
             **kwargs,
-        )
-        self.encoder = nn.ModuleList(
-            STABlock(channels, num_heads, ffn_ratio) for _ in range(num_encoder_blocks)
         )

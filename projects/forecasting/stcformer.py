@@ -109,18 +109,21 @@ class STCFormer(PoseForecaster):
     Args:
         num_joints: Joints J.
         channels: Hidden features C.
-        num_blocks: Blocks of the encoder, and of the decoder.
+        num_blocks: Blocks of the decoder, and of the encoder if no other number is given.
         num_heads: Heads of each half of the attention.
         ffn_ratio: Width of the feed-forward layers, as a multiple of C; 1/4 brings the model to the
             document's size.
         decoder_query: See above.
         position_embedding: Add a learned embedding of each frame and joint to encoder and decoder.
             The document has none.
+        num_encoder_blocks: Blocks of the encoder.
         kwargs: Further options of :class:`PoseForecaster`: frames, ``residual``, ``loss``, ...
 
     Raises:
         ValueError: If ``decoder_query`` is unknown or a size is out of range.
     """
+
+    encoder_block: type[nn.Module] = EncoderBlock
 
     def __init__(
         self,
@@ -131,6 +134,7 @@ class STCFormer(PoseForecaster):
         ffn_ratio: float = 0.25,
         decoder_query: str = 'last_pose',
         position_embedding: bool = False,
+        num_encoder_blocks: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_joints, **kwargs)
@@ -138,7 +142,8 @@ class STCFormer(PoseForecaster):
             raise ValueError(
                 f'decoder_query is {decoder_query!r}, expected one of {DECODER_QUERIES}'
             )
-        check_sizes(num_blocks=num_blocks)
+        num_encoder_blocks = num_blocks if num_encoder_blocks is None else num_encoder_blocks
+        check_sizes(num_blocks=num_blocks, num_encoder_blocks=num_encoder_blocks)
         self.decoder_query = decoder_query
         self.embed_observed = nn.Linear(self.in_channels, channels)
         self.embed_query = nn.Linear(self.query_channels, channels)
@@ -154,7 +159,7 @@ class STCFormer(PoseForecaster):
                 {name: nn.Parameter(0.02 * torch.randn(shape)) for name, shape in shapes.items()}
             )
         self.encoder = nn.ModuleList(
-            EncoderBlock(channels, num_heads, ffn_ratio) for _ in range(num_blocks)
+            self.encoder_block(channels, num_heads, ffn_ratio) for _ in range(num_encoder_blocks)
         )
         self.encoder_norm = nn.LayerNorm(channels)
         self.time_map = STCTimeMap(self.num_frames, self.num_frames_out)
