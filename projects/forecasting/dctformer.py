@@ -64,10 +64,12 @@ class DCTFormer(PoseForecaster):
         ffn_ratio: Width of the feed-forward layers, as a multiple of C.
         dropout: Share of features dropped in training.
         num_coefficients: Slowest coefficients to keep, of T + T'; all if None.
+        cosine: Whether a joint's features are cosine coefficients; otherwise its positions in all
+            frames as they are, to see what the transform is worth.
         kwargs: Further options of :class:`PoseForecaster`: frames, ``residual``, ``loss``, ...
 
     Raises:
-        ValueError: If a size is out of range.
+        ValueError: If a size is out of range, or coefficients are to be kept where there are none.
     """
 
     def __init__(
@@ -79,11 +81,17 @@ class DCTFormer(PoseForecaster):
         ffn_ratio: float = 2.0,
         dropout: float = 0.1,
         num_coefficients: int | None = None,
+        cosine: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_joints, **kwargs)
         check_sizes(channels=channels, num_blocks=num_blocks, num_heads=num_heads)
-        matrix = dct_matrix(self.num_frames + self.num_frames_out, num_coefficients)
+        frames = self.num_frames + self.num_frames_out
+        if num_coefficients is not None and not cosine:
+            raise ValueError(
+                f'num_coefficients is {num_coefficients}, expected None without cosine'
+            )
+        matrix = dct_matrix(frames, num_coefficients) if cosine else torch.eye(frames)
         self.register_buffer('dct', matrix, persistent=False)  # (K, F); follows from the config
         self.embed = nn.Linear(3 * len(matrix) + 3, channels)
         self.joint_embedding = nn.Parameter(0.02 * torch.randn(num_joints, channels))

@@ -33,12 +33,30 @@ class ForecastMPJPELoss(nn.Module):
 
     Args:
         loss_weight: Factor of the loss.
+        velocity_weight: Factor, beside it, of the mean error of the steps from one forecast frame
+            to the next (Guo et al., "Back to MLP", WACV 2023, equation 7). 0 leaves it out.
     """
 
-    def __init__(self, loss_weight: float = 1.0) -> None:
+    def __init__(self, loss_weight: float = 1.0, velocity_weight: float = 0.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight
+        self.velocity_weight = velocity_weight
 
     def forward(self, forecast: Tensor, target: Tensor) -> Tensor:
-        """Scalar loss in the inputs' unit; see :func:`joint_errors` for shapes."""
-        return self.loss_weight * joint_errors(forecast, target).mean()
+        """The loss.
+
+        Args:
+            forecast: (B, T', J, 3) positions; without velocities any shape (..., 3).
+            target: Same shape and unit.
+
+        Returns:
+            Scalar in the inputs' unit.
+
+        Raises:
+            ValueError: If the shapes differ.
+        """
+        loss = joint_errors(forecast, target).mean()
+        if self.velocity_weight:
+            steps = joint_errors(forecast.diff(dim=1), target.diff(dim=1))
+            loss = loss + self.velocity_weight * steps.mean()
+        return self.loss_weight * loss

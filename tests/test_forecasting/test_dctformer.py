@@ -18,7 +18,9 @@ def moving(**options):
     return model
 
 
-@pytest.mark.parametrize('options', [dict(), dict(num_coefficients=4, dropout=0.0)])
+@pytest.mark.parametrize(
+    'options', [dict(), dict(num_coefficients=4, dropout=0.0), dict(cosine=False)]
+)
 def test_contract(options):
     check_contract(lambda **more: moving(**{**options, **more}))
 
@@ -71,6 +73,23 @@ def test_equals_a_plain_computation(num_coefficients):
     torch.testing.assert_close(model(observed), expected, rtol=1e-4, atol=1e-2)
 
 
+@torch.no_grad()
+def test_frames_as_they_are_are_another_basis():
+    """Weights of the one turned into the other's give the same forecast."""
+    torch.manual_seed(0)
+    model, frames = moving().eval(), moving(cosine=False).eval()
+    state = model.state_dict()
+    turned = state['embed.weight'][:, :-3].unflatten(1, (-1, 3))
+    turned = torch.einsum('ckd,kf->cfd', turned, model.dct).flatten(1)
+    state['embed.weight'] = torch.cat([turned, state['embed.weight'][:, -3:]], dim=1)
+    for name in ('head.weight', 'head.bias'):
+        kept = state[name].unflatten(0, (-1, 3))
+        state[name] = torch.einsum('kd...,kf->fd...', kept, model.dct).flatten(0, 1)
+    frames.load_state_dict(state)
+    observed, _ = batch()
+    torch.testing.assert_close(frames(observed), model(observed), rtol=1e-4, atol=1e-2)
+
+
 def test_training_starts_at_the_last_pose():
     model = MODELS.build(dict(type='DCTFormer', **SMALL, **NET))
     observed, target = batch()
@@ -97,6 +116,7 @@ def test_few_coefficients_make_smooth_motion():
     [
         (dict(num_blocks=0), 'num_blocks is 0, expected 1 or more'),
         (dict(num_coefficients=12), 'num_coefficients is 12, expected 1 to num_frames = 11'),
+        (dict(num_coefficients=4, cosine=False), 'num_coefficients is 4, expected None without'),
     ],
 )
 def test_bad_sizes(options, message):

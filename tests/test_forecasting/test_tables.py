@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
+from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 from mmengine.visualization import Visualizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +26,11 @@ def _own_run(monkeypatch):
 @pytest.fixture
 def tool():
     return importlib.import_module('forecast_tables')
+
+
+def row_of(tool, path):
+    (row,) = tool.rows_of(path, None)
+    return row
 
 
 def options_of(out, root, *words):
@@ -102,7 +107,7 @@ def test_fed_with_the_future_is_said(tool, h36m_root, tmp_path, capsys):
 
 def test_what_is_measured_is_that_of_the_best_checkpoint(tool, h36m_root, tmp_path):
     line = options_of(tmp_path, h36m_root)
-    cfg = tool.load(Path('configs/stcformer.py'), 0, tool.parse_args(['x', *line]))
+    cfg = tool.load(row_of(tool, 'configs/stcformer.py'), 0, tool.parse_args(['x', *line]))
     cfg.optim_wrapper.optimizer.lr = 0.0  # all checkpoints are alike: what is measured is known
     cfg.train_dataloader.batch_size = 4096  # one step of all windows
     cfg.train_dataloader.dataset.split = cfg.val_dataloader.dataset.split
@@ -118,7 +123,9 @@ def test_training_loss_is_that_of_positions(tool, h36m_root, tmp_path):
     """A model with other losses is compared by what its forecasts are wrong."""
     path = 'configs/stcformer/stcformer_autoregressive.py'
     line = [path, *options_of(tmp_path, h36m_root), 'model.token_loss_weight=1e9']
-    scores = tool.train_and_score(tool.load(Path(path), 0, tool.parse_args(line)), tmp_path / 'run')
+    scores = tool.train_and_score(
+        tool.load(row_of(tool, path), 0, tool.parse_args(line)), tmp_path / 'run'
+    )
     assert 1 < scores['train'] < 1e5
 
 
@@ -142,11 +149,12 @@ def test_groups_name_configs_that_exist(tool):
         'fragrant-rain-115 and dry-sunset-116',
         *('quiet-tree-152', 'generous-frog-153'),
     ]
-    models = {
-        data: [row.path.stem for row in tool.rows_of('models', data)] for data in (None, 'cmu')
-    }
-    assert models[None] == list(tool.MODELS)
-    assert models['cmu'] == [f'{stem}_cmu' for stem in tool.MODELS]
+    models = {data: [row.name for row in tool.rows_of('models', data)] for data in (None, 'cmu')}
+    stems = list(tool.MODELS)
+    assert models[None] == ['stcformer', 'stcformer_as-written', *stems[1:]]
+    assert models['cmu'] == ['stcformer_cmu', 'stcformer_cmu_as-written'] + [
+        f'{stem}_cmu' for stem in stems[1:]
+    ]
     by_run = {row.run: row for row in appendix}
     assert by_run['icon-sponge-27'].path == Path('configs/stcformer.py')
     assert by_run['resilient-fire-20'].path.stem == 'stcformer_lr8e-3-10pct'
@@ -163,7 +171,7 @@ def test_groups_name_configs_that_exist(tool):
 def test_data_sets_and_epochs_of_any_config(tool, tmp_path):
     words = ['x', '--data', 'cmu', '--epochs', '4', '--cfg-options', 'model.num_heads=2']
     for name in ('stcformer_b4-30pct', 'stcformer_cmu'):
-        cfg = tool.load(Path(f'configs/stcformer/{name}.py'), 3, tool.parse_args(words))
+        cfg = tool.load(row_of(tool, f'configs/stcformer/{name}.py'), 3, tool.parse_args(words))
         assert cfg.randomness.seed == 3
         assert (cfg.model.num_joints, cfg.model.num_heads) == (25, 2)
         for split in ('train', 'val', 'test'):
@@ -172,7 +180,7 @@ def test_data_sets_and_epochs_of_any_config(tool, tmp_path):
         assert cfg.train_cfg.max_epochs == 4
         assert [scheduler.T_max for scheduler in cfg.param_scheduler] == [4] * (name[-3:] == 'cmu')
     elsewhere = tool.parse_args([*words[:3], '--data-root', str(tmp_path)])
-    cfg = tool.load(Path('configs/stcformer.py'), 0, elsewhere)
+    cfg = tool.load(row_of(tool, 'configs/stcformer.py'), 0, elsewhere)
     assert cfg.val_dataloader.dataset.data_root == str(tmp_path)
     assert cfg.train_cfg.max_epochs == 50
 
@@ -189,3 +197,19 @@ def test_epochs_of_schedules():
     assert (cfg.train_cfg.max_epochs, cfg.train_cfg.val_interval) == (10, 10)
     assert [s.end for s in cfg.param_scheduler] == [5, 10, 30]
     assert cfg.param_scheduler[1].T_max == 5
+
+
+@pytest.mark.parametrize('data', [None, 'cmu'])
+def test_variants_change_what_they_name(tool, data):
+    """Each row of the ablation differs from the first in its own settings and can be built."""
+    rows = tool.rows_of('ablation', data)
+    words = ['x', *(('--data', data) if data else ())]
+    cfgs = [tool.load(row, 0, tool.parse_args(words)) for row in rows]
+    assert [row.variant for row in rows] == ['', *tool.VARIANTS['best']]
+    texts = [json.dumps(cfg.to_dict(), sort_keys=True) for cfg in cfgs]
+    assert len(set(texts)) == len(texts)
+    importlib.import_module('projects.forecasting')
+    for cfg in cfgs:
+        assert MODELS.build(cfg.model).loss is not None
+        for transform in cfg.train_dataloader.dataset.pipeline:
+            TRANSFORMS.build(transform)

@@ -2,6 +2,7 @@ r"""Fills the document's tables: its runs of appendix A and B, and all models be
 
     python tools/analysis/forecast_tables.py appendix-a appendix-b
     python tools/analysis/forecast_tables.py models best --data cmu --seeds 0 1 2
+    python tools/analysis/forecast_tables.py ablation --data cmu
     python tools/analysis/forecast_tables.py configs/stcformer.py --data generated --epochs 5
 
 Each config is trained with each seed, and the checkpoint that is best on validation data is tested.
@@ -11,8 +12,9 @@ is trained again. After every run the tables are written to tables.md in --out.
 train is the mean A-MPJPE of the last epoch's steps, validation and test are the checkpoint's.
 What is published was measured on Human3.6M, which cannot be handed out, in appendix A by a model
 fed the true future: on other --data at most the order compares. Horizons are errors of one frame.
-Seconds are of an epoch's training steps with loading. With --data cmu the groups models and best
-take a config's sibling for it, such as stcformer_cmu.py; all else keeps its own schedule.
+Seconds are of an epoch's training steps with loading. With --data cmu the groups models, best and
+ablation take a config's sibling for it, such as stcformer_cmu.py; all else keeps its own schedule.
+ablation is best.py with one thing changed in each row.
 """
 
 import argparse
@@ -22,7 +24,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from experiment import Record, load_config, markdown, set_epochs, spread, test_best, train
 from mmengine.config import Config, DictAction
@@ -60,7 +62,28 @@ MODELS = {  # with the best that the document says of each
     'convstgat': '- / 140 / -',
     **dict.fromkeys(('sttformer', 'mlp'), ''),
 }
-GROUPS = (*APPENDICES, 'models', 'best')
+_LOSS = dict(type='ForecastMPJPELoss', velocity_weight=1.0)
+_TURNED = [dict(type=kind) for kind in ('MirrorMotion', 'ReverseMotion', 'RotateMotion')]
+VARIANTS = {  # settings changed, by the config that they are changed in and a name
+    # its network gives positions and sees positions alone
+    'stcformer': {'as-written': {'model.residual': False, 'model.displacement_input': False}},
+    'best': {
+        'no-mirror': {'train_dataloader.dataset.pipeline.0.prob': 0.0},
+        'no-reversal': {'train_dataloader.dataset.pipeline.1.prob': 0.0},
+        'rotation': {
+            'train_dataloader.dataset.pipeline': [*_TURNED, dict(type='PackForecastInputs')]
+        },
+        'no-speed': {'train_dataloader.dataset.speed_range': (1.0, 1.0)},
+        'no-balance': {'train_dataloader.dataset.balance': 0.0},
+        'no-residual': {'model.residual': False, 'model.displacement_input': False},
+        'no-cosine': {'model.cosine': False},
+        'velocity-loss': {'model.loss': _LOSS},
+        'no-ema': {'custom_hooks': [dict(type='EpochSeedHook')]},
+        'c64': {'model.channels': 64},
+        'c256': {'model.channels': 256},
+    },
+}
+GROUPS = (*APPENDICES, 'models', 'best', 'ablation')
 DATA = {  # type, folder and joints
     'h36m': ('Human36MForecastDataset', 'data/h36m/dataset', 22),
     'cmu': ('CMUForecastDataset', 'data/cmu_mocap', 25),
@@ -69,11 +92,18 @@ DATA = {  # type, folder and joints
 
 
 class Row(NamedTuple):
-    """A config, and the run of the document with what that says of it."""
+    """A config, what is changed in it, and the run of the document with what that says of it."""
 
     path: Path
     run: str
     published: str
+    variant: str = ''
+    options: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """By which it is tabled and kept."""
+        return f'{self.path.stem}_{self.variant}' if self.variant else self.path.stem
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -112,10 +142,14 @@ def rows_of(name: str, data: str | None) -> list[Row]:
     elif name in GROUPS:
         paths = {path.stem: path for path in folder}
         best = {re.sub('_(cmu|toy)$', '', stem): '' for stem in paths if 'best' in stem}
-        rows = [
-            Row(paths.get(f'{stem}_{data}', paths.get(stem, CONFIGS / stem)), '', published)
-            for stem, published in (MODELS if name == 'models' else best).items()
-        ]
+        groups = {'models': MODELS, 'best': best, 'ablation': {'best': ''}}
+        rows = []
+        for stem, published in groups[name].items():
+            path = paths.get(f'{stem}_{data}', paths.get(stem, CONFIGS / stem))
+            rows.append(Row(path, '', published))
+            if name != 'best':
+                changed = VARIANTS.get(stem, {}).items()
+                rows += [Row(path, '', '', variant, options) for variant, options in changed]
     else:
         rows = [Row(Path(name), '', '')]
     lost = [str(row.path) for row in rows if not row.path.is_file()]
@@ -124,11 +158,11 @@ def rows_of(name: str, data: str | None) -> list[Row]:
     return rows
 
 
-def load(path: Path, seed: int, args: argparse.Namespace) -> Config:
+def load(row: Row, seed: int, args: argparse.Namespace) -> Config:
     """The config of a training.
 
     Args:
-        path: Its file.
+        row: Its file, and what is changed in it.
         seed: Of the training.
         args: Command line.
     """
@@ -138,7 +172,7 @@ def load(path: Path, seed: int, args: argparse.Namespace) -> Config:
         root = root or default
         options = {f'{split}_dataloader.dataset.type': kind for split in ('train', 'val', 'test')}
         options['model.num_joints'] = joints
-    cfg = load_config(path, seed, root, {**options, **args.cfg_options})
+    cfg = load_config(row.path, seed, root, {**options, **row.options, **args.cfg_options})
     if args.epochs is not None:
         set_epochs(cfg, args.epochs)
     return cfg
@@ -224,18 +258,18 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     rows: dict[str, Row] = {}
     for row in (row for name in args.configs for row in rows_of(name, args.data)):
-        rows.setdefault(row.path.stem, row)
+        rows.setdefault(row.name, row)
     settings = {k: getattr(args, k) for k in ('data', 'data_root', 'epochs', 'cfg_options')}
     record = Record(args.out / 'results.json', settings)
     about = shlex.join(['python', 'tools/analysis/forecast_tables.py', *(argv or sys.argv[1:])])
-    first = load(next(iter(rows.values())).path, args.seeds[0], args)
+    first = load(next(iter(rows.values())), args.seeds[0], args)
     content = [first.test_dataloader.dataset.to_dict(), first.test_evaluator]
     makers = {name: partial(score_baseline, name, first) for name in BASELINES}
     baselines = {name: record.result(name, content, make) for name, make in makers.items()}
     results: dict[str, list[dict[str, float]]] = {}
     for seed in args.seeds:
         for stem, row in rows.items():
-            cfg, name = load(row.path, seed, args), f'{stem}_seed{seed}'
+            cfg, name = load(row, seed, args), f'{stem}_seed{seed}'
             run = partial(train_and_score, cfg, args.out / name)
             scores = record.result(name, cfg.to_dict(), run)
             results.setdefault(stem, []).append(scores)
