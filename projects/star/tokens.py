@@ -72,6 +72,9 @@ class JointMapTokens(nn.Module):
     mean weighted by its heat map, so that it looks at the picture where the joint is, and what is
     known of the joint are its coordinates and its score instead of the map of them. It costs less.
 
+    Attention compares tokens, it does not subtract them, and what tells actions apart is how joints
+    move. With ``motion`` the coordinates come with their differences.
+
     Without a video, ``in_channels=0``, there is no part of F.
 
     Args:
@@ -84,13 +87,16 @@ class JointMapTokens(nn.Module):
         join: ``concatenate`` or ``pool``.
         hidden_channels: Of the convolutions of ``concatenate``.
         stride: Likewise.
+        motion: In ``pool``, whether a token also has the joint's displacements from the frame
+            before and to the next one, and its place as seen from the mean of its frame's joints.
         drop_joints: Share of the clips in training of which the joints' part is left out and F's
             alone is seen. Joints soon tell all labels of the training data apart, and from then on
             the video has nothing to learn from.
 
     Raises:
-        ValueError: If ``join`` is unknown, a size is not positive (``in_channels``: negative), or
-            ``drop_joints`` is no share or leaves nothing to see.
+        ValueError: If ``join`` is unknown, a size is not positive (``in_channels``: negative),
+            ``motion`` is asked for in another join than ``pool``, or ``drop_joints`` is no share or
+            leaves nothing to see.
     """
 
     def __init__(
@@ -103,6 +109,7 @@ class JointMapTokens(nn.Module):
         join: str = 'concatenate',
         hidden_channels: int = 32,
         stride: int = 2,
+        motion: bool = False,
         drop_joints: float = 0.0,
     ) -> None:
         super().__init__()
@@ -113,6 +120,8 @@ class JointMapTokens(nn.Module):
             )
         if join not in JOINS:
             raise ValueError(f'join is {join!r}, expected one of {JOINS}')
+        if motion and join != 'pool':
+            raise ValueError(f"motion is {motion}, expected False unless join is 'pool'")
         if in_channels < 0:
             raise ValueError(f'in_channels is {in_channels}, expected 0 (no video) or more')
         positive = dict(num_joints=num_joints, embed_dims=embed_dims, sigma=sigma, stride=stride)
@@ -126,6 +135,7 @@ class JointMapTokens(nn.Module):
         self.heatmap_size = tuple(heatmap_size)
         self.sigma = sigma
         self.join = join
+        self.motion = motion
         self.drop_joints = drop_joints
 
         def of_maps(channels: int) -> nn.Sequential:
@@ -143,7 +153,8 @@ class JointMapTokens(nn.Module):
             return nn.Sequential(nn.Linear(channels, embed_dims), nn.LayerNorm(embed_dims))
 
         embedding = of_maps if join == 'concatenate' else of_numbers
-        self.joint_part = embedding(1 if join == 'concatenate' else 3)
+        of_joint = 9 if motion else 3
+        self.joint_part = embedding(1 if join == 'concatenate' else of_joint)
         self.local_part = embedding(in_channels) if in_channels else None
 
     def forward(self, keypoint: Tensor, maps: Tensor | None = None) -> Tensor:
@@ -170,35 +181,41 @@ class JointMapTokens(nn.Module):
                 f'the local feature map has {channels} channels, expected in_channels, '
                 f'{self.in_channels} (0: no map)'
             )
-        B, T, N, _ = keypoint.shape  # batch, frames, joints
-        keypoint = keypoint.flatten(0, 1)  # (B*T, N, 3)
-        if maps is not None:
-            maps = maps.transpose(1, 2).flatten(0, 1)  # (B*T, C', h', w')
-            if maps.shape[-2:] != self.heatmap_size:
-                maps = functional.interpolate(maps, self.heatmap_size, mode='bilinear')
-        tokens = self._joints(keypoint)  # (B*T, N, C)
+        B, T = keypoint.shape[:2]  # batch, frames
+        tokens = self._joints(keypoint)  # (B, T, N, C)
         if self.drop_joints and self.training:
             seen = torch.rand(B, device=tokens.device) >= self.drop_joints
-            tokens = tokens * seen.repeat_interleave(T)[:, None, None]
-        if maps is not None:
-            tokens = tokens + self._local(keypoint, maps)
-        return tokens.unflatten(0, (B, T))
+            tokens = tokens * seen[:, None, None, None]
+        if maps is None:
+            return tokens
+        maps = maps.transpose(1, 2).flatten(0, 1)  # (B*T, C', h', w')
+        if maps.shape[-2:] != self.heatmap_size:
+            maps = functional.interpolate(maps, self.heatmap_size, mode='bilinear')
+        return tokens + self._local(keypoint.flatten(0, 1), maps).unflatten(0, (B, T))
 
     def _heatmaps(self, keypoint: Tensor) -> Tensor:
-        """(B*T, N, h, w), of distances in full precision, whatever precision the model has."""
+        """(..., N, h, w), of distances in full precision, whatever precision the model has."""
         precise = keypoint.to(torch.promote_types(keypoint.dtype, torch.float32))
         return joint_heatmaps(precise, self.heatmap_size, self.sigma)
 
     def _joints(self, keypoint: Tensor) -> Tensor:
-        """A part of each joint's heat map, or of its coordinates and score: (B*T, N, C)."""
+        """A part of each joint's heat map, or of its numbers: (B, T, N, C)."""
         dtype = self.joint_part[0].weight.dtype
         if self.join == 'concatenate':
             heatmaps = self._heatmaps(keypoint).to(dtype)
-            return self.joint_part(heatmaps.flatten(0, 1)[:, None]).unflatten(0, keypoint.shape[:2])
+            return self.joint_part(heatmaps.flatten(0, 2)[:, None]).unflatten(0, keypoint.shape[:3])
         score = keypoint[..., 2:]
+        known = score > 0
         # from -2 to 2 in the picture: about the size of normalised features
-        place = (keypoint[..., :2] - 0.5) * 4 * (score > 0)
-        return self.joint_part(torch.cat([place, score], dim=-1).to(dtype))
+        place = (keypoint[..., :2] - 0.5) * 4 * known
+        numbers = [place, score]
+        if self.motion:
+            moved = 2 * place.diff(dim=1) * (known[:, 1:] & known[:, :-1])
+            still = torch.zeros_like(place[:, :1])
+            numbers += [torch.cat([still, moved], dim=1), torch.cat([moved, still], dim=1)]
+            mean = place.sum(dim=2, keepdim=True) / known.sum(dim=2, keepdim=True).clamp(min=1)
+            numbers.append((place - mean) * known)
+        return self.joint_part(torch.cat(numbers, dim=-1).to(dtype))
 
     def _local(self, keypoint: Tensor, maps: Tensor) -> Tensor:
         """A part of F for all joints of a frame, or of F at each joint: (B*T, 1 or N, C)."""

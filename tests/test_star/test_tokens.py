@@ -142,16 +142,39 @@ def slow_concatenated(module, keypoint, maps):
     return torch.stack(tokens).reshape(*keypoint.shape[:-1], -1)
 
 
+def slow_place(joint):
+    """Centred coordinates; None of a missing joint."""
+    x, y, score = joint.tolist()
+    return (4 * (x - 0.5), 4 * (y - 0.5)) if score else None
+
+
+def slow_motion(clip, frame, joint):
+    """Twice the way from the frame before and to the next, and the place seen from the mean."""
+    here, numbers = slow_place(clip[frame, joint]), []
+    for start, end in ((frame - 1, frame), (frame, frame + 1)):
+        inside = start >= 0 and end < len(clip)
+        pair = [slow_place(clip[at, joint]) for at in (start, end)] if inside else [None]
+        for axis in (0, 1):
+            numbers.append(0 if None in pair else 2 * (pair[1][axis] - pair[0][axis]))
+    known = [place for place in map(slow_place, clip[frame]) if place]
+    for axis in (0, 1):
+        mean = sum(place[axis] for place in known) / max(len(known), 1)
+        numbers.append(here[axis] - mean if here else 0)
+    return numbers
+
+
 def slow_pooled(module, keypoint, maps):
-    """The part of centred coordinates and score, plus that of F's weighted mean times the score."""
+    """The part of a joint's numbers, plus that of F's weighted mean times the score."""
     heatmaps = slow_heatmaps(keypoint, module.heatmap_size, module.sigma)
     tokens = []
     for clip in range(keypoint.shape[0]):
         for frame in range(keypoint.shape[1]):
             for joint in range(keypoint.shape[2]):
-                x, y, score = keypoint[clip, frame, joint].tolist()
-                known = [4 * (x - 0.5), 4 * (y - 0.5), score] if score else [0, 0, 0]
-                token = slow_part(module.joint_part, torch.tensor(known, dtype=torch.float64))
+                score = keypoint[clip, frame, joint, 2].item()
+                numbers = [*(slow_place(keypoint[clip, frame, joint]) or (0, 0)), score]
+                if module.motion:
+                    numbers += slow_motion(keypoint[clip], frame, joint)
+                token = slow_part(module.joint_part, torch.tensor(numbers, dtype=torch.float64))
                 if maps is not None:
                     weights = heatmaps[clip, frame, joint]
                     total = max(weights.sum().item(), 1e-6)
@@ -177,25 +200,26 @@ def make_module(*args, **settings):
 
 
 SLOW = dict(concatenate=slow_concatenated, pool=slow_pooled)
+KINDS = [dict(join='concatenate'), dict(join='pool'), dict(join='pool', motion=True)]
 
 
-@pytest.mark.parametrize('join', SLOW)
+@pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('in_channels', [0, 5])
 @pytest.mark.parametrize('stride', [1, 2, 3])
-def test_joint_map_tokens_are_the_slow_ones(join, in_channels, stride):
+def test_joint_map_tokens_are_the_slow_ones(kind, in_channels, stride):
     module = make_module(
-        N, 7, in_channels, SIZE, sigma=0.8, join=join, hidden_channels=3, stride=stride
+        N, 7, in_channels, SIZE, sigma=0.8, **kind, hidden_channels=3, stride=stride
     )
     keypoint = make_keypoint()
     maps = torch.randn(B, in_channels, T, *SIZE).double() if in_channels else None
     found = module(keypoint, maps)
     assert found.shape == (B, T, N, 7)
-    torch.testing.assert_close(found, SLOW[join](module, keypoint, maps))
+    torch.testing.assert_close(found, SLOW[kind['join']](module, keypoint, maps))
 
 
-@pytest.mark.parametrize('join', SLOW)
-def test_dropped_clips_see_the_picture_alone(join):
-    module = make_module(N, 7, 5, SIZE, join=join, hidden_channels=3, drop_joints=0.5)
+@pytest.mark.parametrize('kind', KINDS)
+def test_dropped_clips_see_the_picture_alone(kind):
+    module = make_module(N, 7, 5, SIZE, **kind, hidden_channels=3, drop_joints=0.5)
     keypoint = make_keypoint().repeat(30, 1, 1, 1)
     maps = torch.randn(B, 5, T, *SIZE).double().repeat(30, 1, 1, 1, 1)
     found = module(keypoint, maps)
@@ -240,11 +264,11 @@ def test_the_sum_is_a_linear_map_of_the_concatenation():
     torch.testing.assert_close(module(keypoint, maps), expected)
 
 
-@pytest.mark.parametrize('join', SLOW)
+@pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('in_channels', [0, 128])
-def test_joints_of_a_frame_differ_before_training(join, in_channels):
+def test_joints_of_a_frame_differ_before_training(kind, in_channels):
     """F, which all joints of a frame share, must not drown them: the sizes of the headline."""
-    module = JointMapTokens(13, 512, in_channels, join=join)
+    module = JointMapTokens(13, 512, in_channels, **kind)
     keypoint = torch.rand(1, 2, 13, 3) * 0.7 + 0.15
     keypoint[..., 2] = 1
     maps = torch.randn(1, in_channels, 2, 28, 28).relu() if in_channels else None
@@ -269,6 +293,25 @@ def test_where_a_missing_joint_is_said_to_be_does_not_count(join):
     assert moved.max() < 1e-5
 
 
+def test_motion_of_a_missing_joint_is_none():
+    """Where a joint is said to be that is missing in one frame changes no token."""
+    module = JointMapTokens(N, 7, join='pool', motion=True)
+    keypoint = make_keypoint(torch.float32)
+    elsewhere = keypoint.clone()
+    elsewhere[:, 1, 2, :2] = 0.6
+    assert torch.equal(module(elsewhere), module(keypoint))
+
+
+def test_a_shift_of_all_joints_changes_only_their_places():
+    module = JointMapTokens(N, 7, join='pool', motion=True)
+    with torch.no_grad():
+        module.joint_part[0].weight[:, :2] = 0  # blind to places
+    keypoint = torch.rand(B, T, N, 3) / 2 + 0.25
+    moved = keypoint + torch.tensor([0.1, -0.2, 0.0])
+    torch.testing.assert_close(module(moved), module(keypoint))
+    assert (module(keypoint.flip(1)) - module(keypoint).flip(1)).abs().max() > 1e-3
+
+
 def test_a_pooled_token_sees_the_picture_at_its_joint_only():
     module = JointMapTokens(1, 7, 5, SIZE, sigma=0.3, join='pool')
     keypoint = torch.tensor([(2 + 0.5) / 8, (1 + 0.5) / 6, 1]).reshape(1, 1, 1, 3)
@@ -281,10 +324,10 @@ def test_a_pooled_token_sees_the_picture_at_its_joint_only():
     assert (module(keypoint, near) - token).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize('join', SLOW)
+@pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('in_channels', [0, 5])
-def test_gradients_reach_everything(join, in_channels):
-    module = JointMapTokens(N, 7, in_channels, SIZE, join=join, hidden_channels=3)
+def test_gradients_reach_everything(kind, in_channels):
+    module = JointMapTokens(N, 7, in_channels, SIZE, **kind, hidden_channels=3)
     keypoint = make_keypoint(torch.float32).requires_grad_()
     maps = torch.randn(B, in_channels, T, *SIZE, requires_grad=True) if in_channels else None
     tokens = module(keypoint, maps)
@@ -298,12 +341,12 @@ def test_gradients_reach_everything(join, in_channels):
         assert maps.grad.flatten(2).any(dim=-1).all()
 
 
-@pytest.mark.parametrize('join', SLOW)
+@pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('in_channels', [0, 5])
 @pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
-def test_models_of_another_precision(join, in_channels, dtype):
+def test_models_of_another_precision(kind, in_channels, dtype):
     """mmengine gives joints as float32 whatever the model's parameters are."""
-    module = JointMapTokens(N, 7, in_channels, SIZE, join=join, hidden_channels=3)
+    module = JointMapTokens(N, 7, in_channels, SIZE, **kind, hidden_channels=3)
     keypoint = make_keypoint(torch.float32)
     maps = torch.randn(B, in_channels, T, *SIZE) if in_channels else None
     expected = module(keypoint, maps)
@@ -324,6 +367,7 @@ def test_models_of_another_precision(join, in_channels, dtype):
         (dict(sigma=0.0), 'sigma is 0.0, expected a positive number'),
         (dict(hidden_channels=0), 'hidden_channels is 0, expected a positive number'),
         (dict(stride=0), 'stride is 0, expected a positive number'),
+        (dict(motion=True), "motion is True, expected False unless join is 'pool'"),
         (dict(drop_joints=1.5, in_channels=5), r'drop_joints is 1\.5, expected 0 to 1'),
         (dict(drop_joints=0.5), r'0 without a video \(in_channels is 0\)'),
     ],
