@@ -120,7 +120,7 @@ class PoseForecaster(BaseModel, ABC):
 
     def positions(self, displacements: Tensor, observed: Tensor) -> Tensor:
         """The network's output (B, F, J, 3), any number of frames F, as millimetres."""
-        positions = displacements.float() * self.unit
+        positions = displacements.to(observed.dtype) * self.unit
         return observed[:, -1:] + positions if self.residual else positions
 
     @abstractmethod

@@ -236,7 +236,7 @@ def main(argv: list[str] | None = None) -> int:
         ],
     )
     with whole_file(args.out / 'attention.json') as partial:
-        partial.write_text(json.dumps(content, indent=1, default=np.ndarray.tolist))
+        partial.write_text(json.dumps(content, indent=1, default=np.ndarray.tolist), 'utf-8')
     Console().print(as_table(modules))
     print(args.out)
     return 0
