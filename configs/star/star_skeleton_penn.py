@@ -7,7 +7,8 @@ _base_ = ['../star.py']
 
 epochs = 60
 backbone = dict(embed_dims=96, num_heads=4, feedforward_channels=192, dropout=0.0)
-backbone.update(cnn=None, grid_tokens=None, joint_tokens=dict(in_channels=0, join='pool'))
+backbone.update(cnn=None, grid_tokens=None)
+backbone['joint_tokens'] = dict(in_channels=0, join='pool', motion=True)
 backbone['encoder'] = backbone['decoder'] = dict(num_layers=2)
 model = dict(backbone=backbone, cls_head=dict(in_channels=96, label_smooth_eps=0.1))
 
@@ -25,8 +26,8 @@ test_pipeline = [dict(_base_.test_pipeline[0], num_clips=5), *_base_.test_pipeli
 test_pipeline += [dict(type='FlipPeople', both=True), *format_steps]  # ten clips
 train = dict(split='trainval', frames=None, pipeline=train_pipeline)
 test = dict(split='test', frames=None, pipeline=test_pipeline)
-train_dataloader = dict(batch_size=16, num_workers=1, dataset=train)
-val_dataloader = dict(batch_size=64, num_workers=1, dataset=test)
+train_dataloader = dict(batch_size=16, num_workers=0, dataset=train)
+val_dataloader = dict(batch_size=64, num_workers=0, dataset=test)
 test_dataloader = val_dataloader
 
 train_cfg = dict(max_epochs=epochs, val_interval=epochs)
