@@ -34,7 +34,7 @@ class ForecastMPJPELoss(nn.Module):
     Args:
         loss_weight: Factor of the loss.
         velocity_weight: Factor, beside it, of the mean error of the steps from one forecast frame
-            to the next (Guo et al., "Back to MLP", WACV 2023, equation 7). 0 leaves it out.
+            to the next (Guo et al., "Back to MLP", WACV 2023). 0 leaves it out.
     """
 
     def __init__(self, loss_weight: float = 1.0, velocity_weight: float = 0.0) -> None:
