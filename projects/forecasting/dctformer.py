@@ -64,8 +64,8 @@ class DCTFormer(PoseForecaster):
         ffn_ratio: Width of the feed-forward layers, as a multiple of C.
         dropout: Share of features dropped in training.
         num_coefficients: Slowest coefficients to keep, of T + T'; all if None.
-        cosine: Whether a joint's features are cosine coefficients; otherwise its positions in all
-            frames as they are, to see what the transform is worth.
+        cosine: Whether a joint's features are cosine coefficients; otherwise its displacements in
+            all frames as they are, to see what the transform is worth.
         kwargs: Further options of :class:`PoseForecaster`: frames, ``residual``, ``loss``, ...
 
     Raises:
